@@ -1,0 +1,240 @@
+"""
+Messages to values and back, for both ends.
+
+A value of steward.types and its message have fields of the same names, so one rule per kind of field serves them all:
+times are Timestamps, an optional field is None when unset, several are a tuple. The rule is compiled once per type, as
+dataclasses do it, into what one would write by hand.
+
+Pure. What no message or no value can hold, such as an unpaired surrogate, is an InvalidArgument that names the field.
+"""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from enum import IntEnum
+from functools import cache
+from typing import Any, TypeVar
+
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from steward.errors import InvalidArgument
+from steward.types import FieldViolation, ImportedInteraction, ImportRejection, Interaction, Receipt, Rejection
+from steward.v1 import imports_pb2, ingest_pb2, interaction_pb2
+
+V = TypeVar("V")
+M = TypeVar("M", bound=Message)
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+def decode(kind: type[V], message: Message) -> V:
+    """
+    Return the value of *kind* that *message* holds.
+
+    Raises: InvalidArgument, naming the time that is none.
+    """
+    try:
+        return typing.cast("V", _decoder(kind, message.DESCRIPTOR)(message))
+    except OverflowError:
+        raise InvalidArgument.of(*_no_times(message)) from None
+
+
+def encode(kind: type[M], value: object) -> M:
+    """
+    Return *value* as a message of *kind*.
+
+    Raises: InvalidArgument, naming each field that does not fit.
+    """
+    try:
+        return typing.cast("M", _encoder(kind, type(value))(value))
+    except (TypeError, ValueError, OverflowError):  # UnicodeEncodeError is a ValueError
+        raise InvalidArgument.of(*_misfits(kind, value)) from None
+
+
+def request(kind: type[M], **fields: object) -> M:
+    """
+    Return the request of *kind* with *fields*, those that are None left unset.
+
+    Raises: InvalidArgument, naming each field that does not fit.
+    """
+    plain = {name: each for name, each in fields.items() if each is not None}
+    try:
+        return kind(**{name: _plain(each) for name, each in plain.items()})
+    except (TypeError, ValueError, OverflowError):
+        raise InvalidArgument.of(*_misfits_among(kind, plain)) from None
+
+
+# Several of a kind, or one of two
+
+
+def to_interaction(message: interaction_pb2.Interaction) -> Interaction | Rejection:
+    try:
+        return decode(Interaction, message)
+    except InvalidArgument as error:
+        return Rejection(error.violations)
+
+
+def to_imported(message: imports_pb2.ImportedInteraction) -> ImportedInteraction | ImportRejection:
+    interaction = to_interaction(message.interaction)
+    if isinstance(interaction, Rejection):
+        return ImportRejection(message.row, interaction.violations)
+    return ImportedInteraction(row=message.row, interaction=interaction, session=message.session)
+
+
+def from_imported(value: ImportedInteraction) -> imports_pb2.ImportedInteraction:
+    """Return *value* as a message. Raises: InvalidArgument, naming the field of its interaction that does not fit."""
+    interaction = encode(interaction_pb2.Interaction, value.interaction)
+    return imports_pb2.ImportedInteraction(row=value.row, interaction=interaction, session=value.session)
+
+
+def to_outcome(message: ingest_pb2.Outcome) -> Receipt | Rejection:
+    if message.WhichOneof("outcome") == "rejection":
+        return decode(Rejection, message.rejection)
+    return decode(Receipt, message.receipt)
+
+
+def from_outcome(value: Receipt | Rejection) -> ingest_pb2.Outcome:
+    if isinstance(value, Receipt):
+        return ingest_pb2.Outcome(receipt=encode(ingest_pb2.Receipt, value))
+    return ingest_pb2.Outcome(rejection=encode(ingest_pb2.Rejection, value))
+
+
+# Time
+
+
+def to_time(message: Timestamp) -> datetime:
+    """Return the time that *message* says, to the microsecond. OverflowError when there is no such time."""
+    if not 0 <= message.nanos < 10**9:
+        raise OverflowError
+    return EPOCH + timedelta(seconds=message.seconds, microseconds=message.nanos // 1000)
+
+
+def from_time(time: datetime) -> Timestamp:
+    """Return *time* as a message. ValueError when it is not aware."""
+    if time.tzinfo is None:
+        raise ValueError("must be aware: give it a time zone, such as tzinfo=UTC")
+    micros = (time - EPOCH) // MICROSECOND
+    return Timestamp(seconds=micros // 1_000_000, nanos=micros % 1_000_000 * 1000)
+
+
+def to_optional_time(message: Message, name: str) -> datetime | None:
+    """Return the time in the field *name* of *message*, None when it is unset; InvalidArgument when it is none."""
+    try:
+        return to_time(getattr(message, name)) if message.HasField(name) else None
+    except OverflowError:
+        raise InvalidArgument.of(FieldViolation(name, _TIME_RULE)) from None
+
+
+# The rule, compiled
+
+
+@cache
+def _decoder(kind: type, message: Descriptor) -> Callable[[Message], object]:
+    scope: dict[str, object] = {"kind": kind, "decode": decode, "to_time": to_time}
+    arguments = []
+    for field in dataclasses.fields(kind):
+        hint, optional = _hint(kind, field.name)
+        scope[f"hint_{field.name}"], scope[f"default_{field.name}"] = hint, field.default
+        expression = _read(f"message.{field.name}", f"hint_{field.name}", hint)
+        descriptor = message.fields_by_name[field.name]
+        if descriptor.has_presence and optional:
+            expression = f"({expression} if message.HasField({field.name!r}) else None)"
+        elif descriptor.has_presence and descriptor.message_type is None:
+            expression = f"({expression} if message.HasField({field.name!r}) else default_{field.name})"
+        arguments.append(f"{field.name}={expression}")
+    return _compiled(f"lambda message: kind({', '.join(arguments)})", scope)
+
+
+def _read(source: str, name: str, hint: Any) -> str:
+    """Return the expression for a field *source* whose type is *hint*, known as *name*."""
+    if hint is datetime:
+        return f"to_time({source})"
+    if dataclasses.is_dataclass(hint):
+        return f"decode({name}, {source})"
+    if typing.get_origin(hint) is tuple:
+        element = typing.get_args(hint)[0]
+        whole = f"decode({name}.__args__[0], each)" if dataclasses.is_dataclass(element) else "each"
+        return f"tuple([{whole} for each in {source}])"
+    if typing.get_origin(hint) is Mapping:
+        return f"dict({source})"
+    if issubclass(hint, IntEnum):  # one that a newer server knows is UNSPECIFIED here
+        return f"{name}({source} if {source} in {name}._value2member_map_ else 0)"
+    return source
+
+
+@cache
+def _encoder(message: type[Message], kind: type) -> Callable[[object], Message]:
+    scope: dict[str, object] = {"message": message, "encode": encode, "from_time": from_time}
+    arguments = []
+    for field in dataclasses.fields(kind):
+        hint, optional = _hint(kind, field.name)
+        nested = message.DESCRIPTOR.fields_by_name[field.name].message_type
+        if nested is not None and not nested.GetOptions().map_entry:
+            scope[f"nested_{field.name}"] = nested._concrete_class  # noqa: SLF001 -- the documented way in upb
+        source = f"value.{field.name}"
+        expression = source
+        if hint is datetime:
+            expression = f"from_time({source})"
+        elif dataclasses.is_dataclass(hint):
+            expression = f"encode(nested_{field.name}, {source})"
+        elif typing.get_origin(hint) is tuple and nested is not None:
+            expression = f"[encode(nested_{field.name}, each) for each in {source}]"
+        if optional and expression is not source:
+            expression = f"(None if {source} is None else {expression})"
+        arguments.append(f"{field.name}={expression}")
+    return _compiled(f"lambda value: message({', '.join(arguments)})", scope)
+
+
+def _hint(kind: type, name: str) -> tuple[Any, bool]:
+    """Return the type of the field *name* of *kind*, without None, and whether None was in it."""
+    hint = typing.get_type_hints(kind)[name]
+    if isinstance(hint, types.UnionType):
+        (inner,) = (each for each in hint.__args__ if each is not types.NoneType)
+        return inner, True
+    return hint, False
+
+
+def _compiled(source: str, scope: dict[str, object]) -> Callable[[Any], Any]:
+    return typing.cast("Callable[[Any], Any]", eval(source, scope))  # noqa: S307 -- made of names of our own types
+
+
+# What went wrong
+
+_TIME_RULE = "must be a time of the years 1 to 9999, with nanos from 0 to 999,999,999"
+
+
+def _no_times(message: Message) -> Iterator[FieldViolation]:
+    for field, value in message.ListFields():
+        if isinstance(value, Timestamp):
+            try:
+                to_time(value)
+            except OverflowError:
+                yield FieldViolation(field.name, _TIME_RULE)
+
+
+def _misfits(message: type[Message], value: object) -> list[FieldViolation]:
+    assert dataclasses.is_dataclass(value)
+    names = (field.name for field in dataclasses.fields(value))
+    return _misfits_among(message, {name: getattr(value, name) for name in names})
+
+
+def _misfits_among(message: type[Message], fields: Mapping[str, object]) -> list[FieldViolation]:
+    found = []
+    for name, value in fields.items():
+        try:
+            message(**{name: _plain(value)})
+        except UnicodeEncodeError:
+            found.append(FieldViolation(name, "must be text without unpaired surrogates"))
+        except (TypeError, ValueError, OverflowError) as error:
+            aware = isinstance(value, datetime)
+            found.append(FieldViolation(name, str(error) if aware else "must fit the type and range of this field"))
+    return found
+
+
+def _plain(value: object) -> Any:
+    return from_time(value) if isinstance(value, datetime) else value

@@ -1,0 +1,5 @@
+"""`python -m stewardd` is `stewardd`."""
+
+from stewardd.cli import main
+
+main()

@@ -1,0 +1,101 @@
+"""
+Puts a daemon together, in order, and takes it apart in the reverse order.
+"""
+
+import asyncio
+import signal
+from contextlib import AsyncExitStack, suppress
+from importlib.util import find_spec
+
+from steward.errors import FailedPrecondition
+from stewardd.config import Config
+from stewardd.lock import Lock
+from stewardd.privacy import Redactor, load_key
+from stewardd.rpc.server import Server
+from stewardd.store import Store, refuse_old_sqlite
+from stewardd.telemetry import Telemetry
+
+
+class App:
+    """
+    A daemon from `start` to `stop`.
+
+    Invariant: what is stopped first is what calls what is stopped later, so nothing acknowledged is lost on the way.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._stack = AsyncExitStack()
+        self.target = ""  # where it listens, as HOST:PORT
+
+    async def start(self) -> None:
+        """
+        Bring everything up.
+
+        Raises: FailedPrecondition when the directory, key, file or port is not to be had; nothing is then left behind.
+        """
+        async with AsyncExitStack() as stack:
+            config = self._config
+            _private(config)
+            lock = Lock(config.data)
+            stack.callback(lock.release)
+            telemetry = Telemetry(level=config.log_level)
+            stack.callback(telemetry.close)
+            refuse_old_sqlite(allowed=config.allow_old_sqlite)
+            store = await asyncio.to_thread(Store, config.data, telemetry=telemetry)
+            stack.push_async_callback(asyncio.to_thread, store.close)
+            given = config.privacy_key.get_secret_value() if config.privacy_key else None
+            redactor = Redactor(load_key(config.data, given=given, fresh=store.fresh))
+            await store.claim(redactor)
+            server = Server(
+                config=config,
+                store=store,
+                redactor=redactor,
+                telemetry=telemetry,
+                key_source="STEWARD_PRIVACY_KEY" if given else "DATA/privacy.key",
+            )
+            await server.start()
+            stack.push_async_callback(server.stop, grace=config.stop_seconds)
+            self.target = f"{config.listen.rpartition(':')[0]}:{server.port}"
+            lock.say(listen=self.target)
+            telemetry.log.info("server.serving", listen=self.target, data=str(config.data), migrations=store.applied)
+            stack.callback(telemetry.log.info, "server.stopping")
+            self._stack = stack.pop_all()
+
+    async def stop(self) -> None:
+        """Take no more calls, answer those under way, write what waits, and let go of everything."""
+        await self._stack.aclose()
+
+
+def _private(config: Config) -> None:
+    try:
+        config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise FailedPrecondition(f"{config.data} cannot be made: {error.strerror}. Give another --data") from None
+
+
+def serve(config: Config) -> None:
+    """Run a daemon until SIGTERM or SIGINT. Raises: FailedPrecondition when it cannot start."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(config))
+
+
+async def _serve(config: Config) -> None:
+    app, stop = App(config), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, stop.set)
+    await app.start()
+    await stop.wait()
+    await app.stop()
+
+
+def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+    """Return uvloop's loop where that is installed."""
+    with suppress(ImportError):
+        if find_spec("uvloop"):
+            import uvloop  # noqa: PLC0415 -- an extra
+
+            factory: type[asyncio.AbstractEventLoop] = uvloop.Loop
+            return factory
+    return None

@@ -1,0 +1,49 @@
+"""
+The command line of the daemon.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from steward.errors import Error
+from stewardd import config as settings
+from stewardd.app import serve as run
+
+app = typer.Typer(
+    help="The data steward of an AI assistant. Every flag can be given as a STEWARD_ variable, --listen as STEWARD_LISTEN.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+Listen = Annotated[str | None, typer.Option(help="HOST:PORT to serve on; port 0 takes a free one. Default 127.0.0.1:50051.")]
+Data = Annotated[Path | None, typer.Option(help="Directory of the store, made when missing. Default steward-data.")]
+Insecure = Annotated[bool | None, typer.Option("--insecure", help="Serve without TLS beyond this machine.")]
+LogLevel = Annotated[str | None, typer.Option(help="debug, info, warning or error. Default info.")]
+
+
+@app.command()
+def serve(listen: Listen = None, data: Data = None, insecure: Insecure = None, log_level: LogLevel = None) -> None:
+    """Serve until SIGTERM or SIGINT, then write what waits and exit with 0."""
+    run(settings.load(listen=listen, data=data, insecure=insecure, log_level=log_level))
+
+
+@app.command()
+def config(listen: Listen = None, data: Data = None, insecure: Insecure = None, log_level: LogLevel = None) -> None:
+    """Print the settings in force, secrets masked, and what each means."""
+    chosen = settings.load(listen=listen, data=data, insecure=insecure, log_level=log_level)
+    for name, field in settings.Config.model_fields.items():
+        value = getattr(chosen, name)
+        typer.echo(f"STEWARD_{name.upper()}={'' if value is None else value}  # {field.description}")
+
+
+def main() -> None:
+    """Run the command line: errors are one line, and status 1."""
+    try:
+        app()
+    except Error as error:
+        print(f"stewardd: {error.message}", file=sys.stderr)  # noqa: T201 -- a command line talks
+        sys.exit(1)

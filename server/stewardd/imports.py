@@ -1,0 +1,93 @@
+"""
+Taking in interactions from elsewhere, as they were there: quality has to see what is wrong with them.
+
+Pure but for what it asks the store it is handed.
+"""
+
+from collections.abc import AsyncIterable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from steward.errors import InvalidArgument
+from steward.types import LIMITS, FieldViolation, ImportedInteraction, ImportRejection, ImportReport
+from stewardd.filters import is_pseudonym
+from stewardd.privacy import Redactor
+from stewardd.rules import Prepared, common_violations, to_row
+from stewardd.store import Store
+from stewardd.store.row import Stored
+
+MOST_REJECTIONS = 100
+
+
+@dataclass(slots=True)
+class Tally:
+    """What has become of an import so far."""
+
+    read: int = 0
+    stored: int = 0
+    already_stored: int = 0
+    rejected: int = 0
+    rejections: list[ImportRejection] = field(default_factory=list)  # the first ones
+
+    def add(self, rejections: Iterable[ImportRejection], places: Iterable[Stored]) -> None:
+        """Count one batch."""
+        for each in rejections:
+            self.rejected += 1
+            if len(self.rejections) < MOST_REJECTIONS:
+                self.rejections.append(each)
+        for place in places:
+            if place.already_stored:
+                self.already_stored += 1
+            else:
+                self.stored += 1
+        self.read = self.stored + self.already_stored + self.rejected
+
+    def report(self) -> ImportReport:
+        """Return what has become of the import."""
+        return ImportReport(
+            read=self.read,
+            stored=self.stored,
+            already_stored=self.already_stored,
+            rejected=self.rejected,
+            rejections=tuple(self.rejections),
+        )
+
+
+async def take_in(
+    store: Store, batches: AsyncIterable[list[ImportedInteraction | ImportRejection]], *, redactor: Redactor
+) -> ImportReport:
+    """
+    Store *batches*, each on disk before the next is read, and report what became of them.
+
+    Raises: InvalidArgument when a batch is too large; what came before it stays.
+    """
+    tally = Tally()
+    async for batch in batches:
+        if len(batch) > LIMITS.batch_size:
+            raise InvalidArgument.of(FieldViolation("interactions", f"must be at most {LIMITS.batch_size}"))
+        prepared = [_prepared(each, redactor) for each in batch]
+        rows = [each[0] for each in prepared if not isinstance(each, ImportRejection)]
+        rejections = (each for each in prepared if isinstance(each, ImportRejection))
+        tally.add(rejections, await store.append(rows) if rows else ())
+    return tally.report()
+
+
+def _prepared(each: ImportedInteraction | ImportRejection, redactor: Redactor) -> Prepared | ImportRejection:
+    if isinstance(each, ImportRejection):
+        return each
+    violations = [*common_violations(each.interaction), *_session_violations(each), *_time_violations(each)]
+    if violations:
+        return ImportRejection(each.row, tuple(violations))
+    kept = redactor.kept(each.session) if each.session else redactor.pseudonym(each.interaction.session_id)
+    return to_row(each.interaction, session=kept, redactor=redactor)
+
+
+def _session_violations(each: ImportedInteraction) -> Iterator[FieldViolation]:
+    if bool(each.session) == bool(each.interaction.session_id):
+        yield FieldViolation("session", "must be given, or else session_id, and not both")
+    if each.session and not is_pseudonym(each.session):
+        yield FieldViolation("session", "must be 8 to 64 hexadecimal digits")
+
+
+def _time_violations(each: ImportedInteraction) -> Iterator[FieldViolation]:
+    if each.interaction.occurred_at is None:
+        yield FieldViolation("occurred_at", "must be given")

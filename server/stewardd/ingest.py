@@ -1,0 +1,198 @@
+"""
+Taking interactions in, and showing what was taken in: live calls, ratings, single ones, lists.
+
+Pure but for what it asks the store it is handed.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from peewee import SqliteDatabase
+
+from steward import ids
+from steward.errors import InvalidArgument, NotFound
+from steward.types import LIMITS, FieldViolation, Interaction, InteractionFilter, Receipt, RecordedInteraction, Rejection
+from stewardd.filters import conditions
+from stewardd.privacy import Redactor
+from stewardd.rules import Prepared, common_violations, parse_id, rating_violations, to_row
+from stewardd.store import Store
+from stewardd.store.models import Interaction as Interactions
+from stewardd.store.models import Session
+from stewardd.store.row import Stored
+from stewardd.store.times import instant
+
+AHEAD = timedelta(days=1)  # how far a caller's clock may be off
+
+
+# Checking
+
+
+def prepare(
+    interactions: Iterable[Interaction | Rejection], *, redactor: Redactor, now: datetime
+) -> list[Prepared | Rejection]:
+    """
+    Check and redact *interactions*, in order; a bad one becomes its rejection.
+
+    Pure: no clock, no disk, no network.
+    """
+    latest = now + AHEAD
+    return [each if isinstance(each, Rejection) else _prepared(each, redactor, latest) for each in interactions]
+
+
+def _prepared(each: Interaction, redactor: Redactor, latest: datetime) -> Prepared | Rejection:
+    violations = [*_asked(each), *common_violations(each), *_timely(each, latest)]
+    if violations:
+        return Rejection(tuple(violations))
+    return to_row(each, session=redactor.pseudonym(each.session_id), redactor=redactor)
+
+
+def _asked(each: Interaction) -> Iterator[FieldViolation]:
+    """What only a live call must have: an import takes what there was."""
+    if not each.session_id:
+        yield FieldViolation("session_id", f"must be 1 to {LIMITS.id_bytes} bytes of UTF-8")
+    if not each.user_role:
+        yield FieldViolation("user_role", f"must be 1 to {LIMITS.label_bytes} bytes of UTF-8")
+    if not each.query:
+        yield FieldViolation("query", f"must be 1 to {LIMITS.text_bytes} bytes of UTF-8")
+    if each.response_time_seconds is not None and each.response_time_seconds < 0:
+        yield FieldViolation("response_time_seconds", "must be 0 or more")
+
+
+def _timely(each: Interaction, latest: datetime) -> Iterator[FieldViolation]:
+    if each.occurred_at is not None and each.occurred_at > latest:
+        yield FieldViolation("occurred_at", "must not be more than a day ahead of the server's clock")
+
+
+def check_batch(count: int) -> None:
+    """Raise InvalidArgument when *count* interactions are none, or too many for one call."""
+    if not 1 <= count <= LIMITS.batch_size:
+        raise InvalidArgument.of(FieldViolation("interactions", f"must be 1 to {LIMITS.batch_size}"))
+
+
+def demand_all(prepared: Sequence[Prepared | Rejection], *, prefix: str = "interactions[{}].") -> None:
+    """Raise InvalidArgument naming everything that is wrong with any of *prepared*, each under its *prefix*."""
+    violations = [
+        FieldViolation(prefix.format(index) + violation.field, violation.rule)
+        for index, each in enumerate(prepared)
+        if isinstance(each, Rejection)
+        for violation in each.violations
+    ]
+    if violations:
+        raise InvalidArgument.of(*violations)
+
+
+# Storing
+
+
+async def store_all(store: Store, prepared: Sequence[Prepared | Rejection]) -> list[Receipt | Rejection]:
+    """Store the good ones of *prepared*; return what became of each, in order, when they are on disk."""
+    good = [each for each in prepared if not isinstance(each, Rejection)]
+    places = iter(await store.append([row for row, _ in good]) if good else ())
+    return [each if isinstance(each, Rejection) else _receipt(each, next(places)) for each in prepared]
+
+
+def _receipt(prepared: Prepared, place: Stored) -> Receipt:
+    row, counts = prepared
+    return Receipt(
+        interaction_id=ids.spell(row.interaction_id),
+        seq=place.seq,
+        session=row.session,
+        recorded_at=instant(place.recorded_at),
+        redactions=counts,
+        already_stored=place.already_stored,
+    )
+
+
+def rate(interaction_id: str, rating: float) -> Callable[[SqliteDatabase], None]:
+    """
+    Return the change that gives an interaction its *rating*, in its session too.
+
+    Raises: InvalidArgument at once; NotFound when it runs.
+    """
+    key = parse_id(interaction_id)
+    violations = list(rating_violations(rating, "user_rating"))
+    if violations:
+        raise InvalidArgument.of(*violations)
+
+    def change(db: SqliteDatabase) -> None:
+        query = Interactions.select(Interactions.seq, Interactions.session, Interactions.user_rating)
+        found = query.where(Interactions.interaction_id == key).tuples().bind(db).first()
+        if found is None:
+            raise _no_interaction()
+        seq, session, before = found
+        Interactions.update(user_rating=rating).where(Interactions.seq == seq).bind(db).execute()
+        more = {"ratings": Session.ratings + (before is None), "rating_sum": Session.rating_sum + rating - (before or 0)}
+        Session.update(**more).where(Session.key == session).bind(db).execute()
+
+    return change
+
+
+# Showing
+
+
+def get(store: Store, interaction_id: str) -> RecordedInteraction:
+    """Return one interaction. Raises: InvalidArgument, NotFound."""
+    row = store.one(_recorded().where(Interactions.interaction_id == parse_id(interaction_id)))
+    if row is None:
+        raise _no_interaction()
+    return _to_recorded(row)
+
+
+def _no_interaction() -> NotFound:
+    return NotFound("no interaction has this id", reason="INTERACTION_NOT_FOUND")
+
+
+def listed(
+    store: Store, chosen: InteractionFilter, *, redactor: Redactor, after: tuple[int, int] | None, limit: int
+) -> list[RecordedInteraction]:
+    """Return the first *limit* of the *chosen* interactions, newest first, that come *after* (occurred_at, seq)."""
+    query = _recorded().where(*conditions(chosen, redactor=redactor))
+    if after is not None:
+        at, seq = after
+        older = (Interactions.occurred_at == at) & (Interactions.seq < seq)
+        query = query.where((Interactions.occurred_at <= at) & ((Interactions.occurred_at < at) | older))
+    newest = query.order_by(Interactions.occurred_at.desc(), Interactions.seq.desc()).limit(limit)
+    return [_to_recorded(row) for row in store.rows(newest)]
+
+
+def _recorded() -> Any:
+    return Interactions.select(
+        Interactions.seq,
+        Interactions.interaction_id,
+        Session.pseudonym,
+        Interactions.occurred_at,
+        Interactions.recorded_at,
+        Interactions.user_role,
+        Interactions.query,
+        Interactions.query_type,
+        Interactions.response_time_seconds,
+        Interactions.response_length,
+        Interactions.code_snippets_shown,
+        Interactions.citations_provided,
+        Interactions.success,
+        Interactions.user_rating,
+        Interactions.follow_up_query,
+        Interactions.conversation_turn,
+    ).join(Session, on=(Interactions.session == Session.key))
+
+
+def _to_recorded(row: tuple[Any, ...]) -> RecordedInteraction:
+    return RecordedInteraction(
+        seq=row[0],
+        interaction_id=ids.spell(bytes(row[1])),
+        session=row[2],
+        occurred_at=instant(row[3]),
+        recorded_at=instant(row[4]),
+        user_role=row[5],
+        query=row[6],
+        query_type=row[7],
+        response_time_seconds=row[8],
+        response_length=row[9],
+        code_snippets_shown=row[10],
+        citations_provided=row[11],
+        success=None if row[12] is None else bool(row[12]),
+        user_rating=row[13],
+        follow_up_query=bool(row[14]),
+        conversation_turn=row[15],
+    )

@@ -1,0 +1,149 @@
+"""
+What may be stored of a text and of an identity: redaction and pseudonyms, under the store's one key.
+
+Only this module makes Clean text and Pseudonyms, and the store takes nothing else. Pure, but for the key file.
+"""
+
+import contextlib
+import hmac
+import os
+import re
+import stat
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NewType
+
+from steward.errors import FailedPrecondition
+
+Clean = NewType("Clean", str)  # text without what the rules find
+Pseudonym = NewType("Pseudonym", str)  # says which conversation, and not whose
+
+RULES_VERSION = "1"
+KEY_BYTES = 32
+
+# The predecessor's five kinds and markers. Every pattern is linear: the runs of the email pattern are possessive and
+# begin only where no such run goes before, the others are of bounded length.
+_EMAIL = re.compile(r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]++@[A-Za-z0-9.-]+\.[A-Za-z|]{2,}")
+_NUMBER = re.compile(
+    r"\b(?:"
+    r"(?P<SSN>\d{3}-\d{2}-\d{4})"
+    r"|(?P<PHONE>\d{3}-\d{3}-\d{4})"
+    r"|(?P<CARD>\d{4}[-\s]?\d{4}[-\s]?\d{4}[-\s]?\d{4})"
+    r"|(?P<IP>\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3})"
+    r")\b"
+)
+_SUSPECT = re.compile(r"@|\d[\d.\s-]{5}")  # without one of these, no pattern can match
+
+
+@dataclass(frozen=True, slots=True)
+class Redacted:
+    """A text without what the rules find, and how much of each kind that was."""
+
+    text: Clean
+    counts: Mapping[str, int]
+
+
+_NOTHING: Mapping[str, int] = {}
+
+
+class Redactor:
+    """Makes text clean and identities pseudonymous. Holds the key, so it has no useful repr."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def redact(self, text: str) -> Redacted:
+        """
+        Return *text* with each value that the rules find replaced by the marker of its kind.
+
+        Takes time linear in the length of *text*. Doing it again changes nothing.
+        """
+        if _SUSPECT.search(text) is None:
+            return Redacted(Clean(text), _NOTHING)
+        counts: Counter[str] = Counter()
+
+        def marker(match: re.Match[str]) -> str:
+            kind = match.lastgroup or "EMAIL"
+            counts[kind] += 1
+            return f"[{kind}_REDACTED]"
+
+        return Redacted(Clean(_NUMBER.sub(marker, _EMAIL.sub(marker, text))), counts)
+
+    def pseudonym(self, session_id: str) -> Pseudonym:
+        """Return the pseudonym of *session_id*: HMAC-SHA256 under the key, its first 128 bits, as 32 hex digits."""
+        return Pseudonym(hmac.digest(self._key, session_id.encode(), "sha256")[:16].hex())
+
+    def kept(self, pseudonym: str) -> Pseudonym:
+        """Take over the *pseudonym* that another store gave: hexadecimal digits, checked by the caller."""
+        return Pseudonym(pseudonym.lower())
+
+    def sign(self, purpose: str, message: bytes) -> bytes:
+        """Return 16 bytes that only the holder of the key can make, for this *purpose* and *message*."""
+        derived = hmac.digest(self._key, b"steward/" + purpose.encode(), "sha256")
+        return hmac.digest(derived, message, "sha256")[:16]
+
+    def fingerprint(self) -> str:
+        """Return what tells this key from another and says nothing about it."""
+        return self.sign("fingerprint", b"").hex()
+
+
+# The key
+
+
+def load_key(data: Path, *, given: str | None, fresh: bool) -> bytes:
+    """
+    Return the privacy key: the one *given* as 64 hex digits, else that of *data*/privacy.key, made if *fresh*.
+
+    Raises: FailedPrecondition when there is none and the store is not *fresh*, or when it cannot be trusted.
+    """
+    path = data / "privacy.key"
+    if given:
+        return _parsed(given, source="STEWARD_PRIVACY_KEY")
+    with contextlib.suppress(FileNotFoundError):
+        return _parsed(_guarded(path), source=str(path))
+    if not fresh:
+        raise FailedPrecondition(
+            f"the privacy key of this store is missing: put your copy back as {path}, or set STEWARD_PRIVACY_KEY"
+        )
+    return _made(path)
+
+
+def _guarded(path: Path) -> str:
+    mode = path.stat().st_mode
+    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise FailedPrecondition(f"{path} can be read by others: make it yours alone with chmod 600")
+    return path.read_text(encoding="ascii", errors="replace")
+
+
+def _parsed(text: str, *, source: str) -> bytes:
+    with contextlib.suppress(ValueError):
+        key = bytes.fromhex(text.strip())
+        if len(key) == KEY_BYTES:
+            return key
+    raise FailedPrecondition(f"the privacy key in {source} must be {2 * KEY_BYTES} hexadecimal digits")
+
+
+def _made(path: Path) -> bytes:
+    """Make a key that is on disk, directory entry and all, before anything is stored under it."""
+    key = os.urandom(KEY_BYTES)
+    scratch = path.with_suffix(".new")
+    scratch.unlink(missing_ok=True)
+    with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        file.write(key.hex() + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    scratch.rename(path)
+    with _directory(path.parent) as directory:
+        os.fsync(directory)
+    return key
+
+
+@contextlib.contextmanager
+def _directory(path: Path) -> Iterator[int]:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        yield handle
+    finally:
+        os.close(handle)

@@ -1,0 +1,1 @@
+"""The border: gRPC on one side, values on the other."""

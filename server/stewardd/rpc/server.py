@@ -1,0 +1,103 @@
+"""
+The gRPC server: everything that listens on the one port.
+"""
+
+import grpc
+from grpc_health.v1 import health_pb2_grpc as probe_pb2_grpc
+from grpc_health.v1.health import SERVICE_NAME as PROBE_NAME
+from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection_pb2 as reflection_messages
+
+from steward.errors import FailedPrecondition
+from steward.types import LIMITS
+from steward.v1 import data_management_service_pb2, health_service_pb2
+from steward.v1.data_management_service_pb2_grpc import add_DataManagementServiceServicer_to_server
+from steward.v1.health_service_pb2_grpc import add_HealthServiceServicer_to_server
+from stewardd.config import Config
+from stewardd.privacy import Redactor
+from stewardd.rpc.chain import Chain
+from stewardd.rpc.data_management import DataManagement
+from stewardd.rpc.health import Health, Probe
+from stewardd.rpc.readers import Readers
+from stewardd.store import Store
+from stewardd.telemetry import Telemetry
+
+SERVICES = tuple(
+    service.full_name
+    for file in (data_management_service_pb2, health_service_pb2)
+    for service in file.DESCRIPTOR.services_by_name.values()
+)
+REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
+# Of the message limit, room for what gRPC and a batch put around the texts.
+OPTIONS = (
+    ("grpc.so_reuseport", 0),  # or a second server would share the port in silence
+    ("grpc.max_receive_message_length", LIMITS.message_bytes),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_metadata_size", 16 * 1024),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 20_000),  # below what clients are told to use
+    ("grpc.http2.min_ping_interval_without_data_ms", 20_000),
+)
+
+
+class Server:
+    """Serves a store on one port, from `start` to `stop`."""
+
+    def __init__(
+        self, *, config: Config, store: Store, redactor: Redactor, telemetry: Telemetry, key_source: str
+    ) -> None:
+        self._read = Readers(config.readers)
+        self._probe = Probe(SERVICES)
+        chain = Chain(telemetry=telemetry, max_calls=config.max_calls)
+        self._server = grpc.aio.server(interceptors=[chain], options=OPTIONS)
+        add_DataManagementServiceServicer_to_server(
+            DataManagement(
+                store=store, redactor=redactor, read=self._read, conversion_queries=config.conversion_queries
+            ),
+            self._server,
+        )
+        add_HealthServiceServicer_to_server(
+            Health(
+                store=store,
+                read=self._read,
+                rpcs=telemetry.rpcs,
+                key_source=key_source,
+                low_disk_bytes=config.low_disk_mb * 1024 * 1024,
+            ),
+            self._server,
+        )
+        probe_pb2_grpc.add_HealthServicer_to_server(self._probe, self._server)
+        self._reflect()
+        self.port = self._bind(config.listen)
+
+    async def start(self) -> None:
+        """Begin to serve."""
+        await self._server.start()
+        await self._probe.serve()
+
+    async def stop(self, *, grace: float) -> None:
+        """Say NOT_SERVING, take no more calls, and give those under way *grace* seconds."""
+        await self._probe.enter_graceful_shutdown()
+        await self._server.stop(grace)
+        self._read.close()
+
+    def _bind(self, address: str) -> int:
+        try:
+            return self._server.add_insecure_port(address)
+        except RuntimeError:
+            self._read.close()
+            raise FailedPrecondition(f"{address} cannot be listened on: another server has it, or it is not ours") from None
+
+    def _reflect(self) -> None:
+        names = (*SERVICES, PROBE_NAME, reflection.SERVICE_NAME, REFLECTION_V1)
+        reflection.enable_server_reflection(names, self._server)
+        # The library knows v1alpha only. v1 is the same on the wire: https://github.com/grpc/grpc/issues/38576
+        handler = grpc.stream_stream_rpc_method_handler(
+            reflection.aio.ReflectionServicer(names).ServerReflectionInfo,
+            request_deserializer=reflection_messages.ServerReflectionRequest.FromString,
+            response_serializer=reflection_messages.ServerReflectionResponse.SerializeToString,
+        )
+        methods = {"ServerReflectionInfo": handler}
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(REFLECTION_V1, methods),))

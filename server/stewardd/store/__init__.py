@@ -1,0 +1,135 @@
+"""
+The store: one SQLite file, one writer thread, read-only connections for everyone else.
+
+Hands out values; what they mean is the ideas' business.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import peewee
+from peewee import SqliteDatabase
+
+from steward.errors import FailedPrecondition
+from stewardd.privacy import Redactor
+from stewardd.store import database, schema
+from stewardd.store.database import SQLITE_VERSION, explained, refuse_old_sqlite
+from stewardd.store.models import Meta
+from stewardd.store.row import Row, Stored
+from stewardd.store.writer import Writer, WriterFacts
+from stewardd.telemetry import Telemetry
+
+__all__ = ["SQLITE_VERSION", "Store", "WriterFacts", "refuse_old_sqlite"]
+
+T = TypeVar("T")
+
+FILE = "steward.db"
+
+
+class Store:
+    """
+    An open store. Write from an event loop, read from any thread, close once at the end.
+
+    Invariant: only the writer's connection changes the file, and only it checkpoints.
+    """
+
+    def __init__(
+        self, directory: Path, *, telemetry: Telemetry, now: Callable[[], int] = lambda: time.time_ns() // 1000
+    ) -> None:
+        """
+        Open the store in *directory*, making or migrating it as needed. *now* gives microseconds since 1970.
+
+        Raises: FailedPrecondition when what is there is not a store, or a newer one.
+        """
+        self.path = (directory / FILE).resolve()
+        self._telemetry = telemetry
+        self._database = database.open_writer(self.path)
+        try:
+            self.applied = schema.migrate(self._database)
+            self.schema_version = schema.version(self._database)
+            self.epoch = _fact(self._database, "epoch") or self._remember("epoch", secrets.token_hex(8))
+        except BaseException:
+            self._database.close()
+            raise
+        self._readers = database.Readers(self.path)
+        self._writer = Writer(self._database, telemetry=telemetry, now=now)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the store has never been bound to a privacy key."""
+        return self.one(Meta.select(Meta.value).where(Meta.name == "key")) is None
+
+    async def claim(self, redactor: Redactor) -> None:
+        """
+        Bind the store to the key of *redactor*, or see that it is bound to it.
+
+        Raises: FailedPrecondition when it is bound to another key.
+        """
+        fingerprint = redactor.fingerprint()
+        bound = await self.change(lambda db: _fact(db, "key") or _put(db, "key", fingerprint))
+        if bound != fingerprint:
+            raise FailedPrecondition(
+                "this store belongs to another privacy key: its pseudonyms would no longer match. "
+                "Put back the key it was made with, as DATA/privacy.key or STEWARD_PRIVACY_KEY"
+            )
+
+    async def append(self, rows: Sequence[Row]) -> list[Stored]:
+        """Store *rows*, each once; return where each stands, in order, when that is on disk."""
+        return await self._writer.append(rows)
+
+    async def change(self, work: Callable[[SqliteDatabase], T]) -> T:
+        """Run *work* on the writer's connection, in a transaction; return what it returns when that is on disk."""
+        return await self._writer.change(work)
+
+    def rows(self, query: Any) -> list[tuple[Any, ...]]:
+        """Return the rows of *query*, read on this thread's own connection."""
+        started = time.perf_counter()
+        try:
+            return list(self._readers.execute(query))  # the bare cursor: Peewee would make a bool of a mean of bools
+        except peewee.OperationalError as error:
+            self._telemetry.log.error("store.read_failed", error=str(error))
+            raise explained(error) from error
+        finally:
+            self._telemetry.queried(time.perf_counter() - started)
+
+    def one(self, query: Any) -> tuple[Any, ...] | None:
+        """Return the first row of *query*, None when it has none."""
+        rows = self.rows(query.limit(1))
+        return rows[0] if rows else None
+
+    def facts(self) -> WriterFacts:
+        """Return how the writer is doing."""
+        return self._writer.facts()
+
+    def database_bytes(self) -> int:
+        """Return how large the file is."""
+        return self.path.stat().st_size
+
+    def log_bytes(self) -> int:
+        """Return how large the write-ahead log is."""
+        log = self.path.with_name(self.path.name + "-wal")
+        return log.stat().st_size if log.exists() else 0
+
+    def close(self) -> None:
+        """Write what waits, fold the write-ahead log into the file, and let go of it. Nobody may still read."""
+        self._writer.close()
+        self._readers.close_all()
+        self._database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._database.close()
+
+    def _remember(self, name: str, value: str) -> str:
+        with self._database.atomic():
+            return _put(self._database, name, value)
+
+
+def _fact(db: SqliteDatabase, name: str) -> str | None:
+    row = Meta.select(Meta.value).where(Meta.name == name).tuples().bind(db).first()
+    return None if row is None else str(row[0])
+
+
+def _put(db: SqliteDatabase, name: str, value: str) -> str:
+    Meta.insert(name=name, value=value).bind(db).execute()
+    return value

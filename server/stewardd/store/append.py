@@ -1,0 +1,176 @@
+"""
+How interactions get into the tables, with the sessions they belong to. Runs on the writer's thread, in its transaction.
+
+Every SQLite call gives Python's lock away and has to win it back from the event loop, so calls are few: rows go in by
+the dozen, under keys that the writer, being the only one, hands out itself.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from itertools import chain
+from typing import Any
+
+from peewee import EXCLUDED, Case, SqliteDatabase
+
+from stewardd.privacy import Pseudonym
+from stewardd.store.models import Interaction, Session
+from stewardd.store.row import Row, Stored
+
+MOST_ROWS = 64  # a statement; more is not faster
+MOST_SESSIONS = 100_000  # whose keys are remembered
+
+
+class Appender:
+    """Stores rows, each once, and counts them in their sessions."""
+
+    def __init__(self, database: SqliteDatabase) -> None:
+        self._database = database
+        self.reload()
+
+    def reload(self) -> None:
+        """Forget what was handed out since the last commit. Call it after every rollback."""
+        self._keys: dict[Pseudonym, int] = {}
+        self._next_seq = self._number("SELECT seq FROM sqlite_sequence WHERE name = 'interaction'") + 1
+        self._next_key = self._number("SELECT MAX(key) FROM session") + 1
+        self._newest_id: bytes = self._value("SELECT MAX(interaction_id) FROM interaction") or b""
+
+    def append(self, rows: Sequence[Row], *, now: int) -> list[Stored]:
+        """Store those of *rows* that are not there yet, as recorded at *now*; say where each stands."""
+        known = self._known([row.interaction_id for row in rows if row.interaction_id <= self._newest_id])
+        places: list[Stored] = []
+        fresh: list[tuple[int, Row]] = []
+        for row in rows:
+            place = known.get(row.interaction_id)
+            if place is None:
+                place = Stored(self._next_seq, now, already_stored=False)
+                self._next_seq += 1
+                known[row.interaction_id] = place._replace(already_stored=True)
+                fresh.append((place.seq, row))
+            places.append(place)
+        if fresh:
+            self._insert(fresh, now)
+        return places
+
+    def _insert(self, fresh: list[tuple[int, Row]], now: int) -> None:
+        keys = self._session_keys({row.session for _, row in fresh})
+        self._upsert(_totals(fresh, keys, now))
+        records = [
+            (seq, row[0], keys[row.session], now if row.occurred_at is None else row.occurred_at, now, *row[3:])
+            for seq, row in fresh
+        ]
+        self._run(_insert_interactions, records)
+        self._newest_id = max(self._newest_id, max(row.interaction_id for _, row in fresh))
+
+    def _known(self, ids: list[bytes]) -> dict[bytes, Stored]:
+        found: dict[bytes, Stored] = {}
+        for part in _parts(ids):
+            cursor = self._database.execute_sql(_select_interactions(len(part)), part)
+            found.update({bytes(each): Stored(seq, at, already_stored=True) for each, seq, at in cursor})
+        return found
+
+    def _session_keys(self, pseudonyms: set[Pseudonym]) -> dict[Pseudonym, int]:
+        """Return the key of each of *pseudonyms*, handing out new ones to those never seen."""
+        if len(self._keys) > MOST_SESSIONS:
+            self._keys.clear()
+        missing = [each for each in pseudonyms if each not in self._keys]
+        for part in _parts(missing):
+            self._keys.update(self._database.execute_sql(_select_sessions(len(part)), part))
+        for pseudonym in missing:
+            if pseudonym not in self._keys:
+                self._keys[pseudonym] = self._next_key
+                self._next_key += 1
+        return self._keys
+
+    def _upsert(self, totals: list[tuple[Any, ...]]) -> None:
+        self._run(_upsert_sessions, totals)
+
+    def _run(self, statement: Any, records: list[tuple[Any, ...]]) -> None:
+        for part in _parts(records):
+            self._database.execute_sql(statement(len(part)), list(chain.from_iterable(part)))
+
+    def _value(self, sql: str) -> Any:
+        row = self._database.execute_sql(sql).fetchone()
+        return row[0] if row else None
+
+    def _number(self, sql: str) -> int:
+        return self._value(sql) or 0
+
+
+def _parts(items: list[Any]) -> Iterator[list[Any]]:
+    """Cut *items* into parts whose lengths are powers of two, so that few statements serve all lengths."""
+    start = 0
+    while left := len(items) - start:
+        size = min(MOST_ROWS, 1 << (left.bit_length() - 1))
+        yield items[start : start + size]
+        start += size
+
+
+def _totals(fresh: list[tuple[int, Row]], keys: dict[Pseudonym, int], now: int) -> list[tuple[Any, ...]]:
+    """Return, for each session among *fresh*, the record that adds its new interactions to what it has."""
+    sums: dict[Pseudonym, list[Any]] = {}
+    for _, row in fresh:
+        at = now if row.occurred_at is None else row.occurred_at
+        total = sums.get(row.session)
+        if total is None:
+            total = sums[row.session] = [keys[row.session], row.session, row.user_role, at, at, *[0] * 9]
+        elif at < total[3]:
+            total[3] = at
+        elif at > total[4]:
+            total[4] = at
+        total[5] += 1
+        if row.success:
+            total[6] += 1
+            total[7] += bool(row.code_snippets_shown or row.citations_provided)
+        if row.response_time_seconds is not None:
+            total[8] += 1
+            total[9] += row.response_time_seconds
+        total[10] += row.code_snippets_shown
+        total[11] += row.citations_provided
+        if row.user_rating is not None:
+            total[12] += 1
+            total[13] += row.user_rating
+    return [tuple(each) for each in sums.values()]
+
+
+# The statements, composed by Peewee once for each number of rows
+
+_DIALECT = SqliteDatabase(None)  # says how to spell them; never connects
+
+
+def _names(model: Any) -> list[Any]:
+    return [getattr(model, name) for name in model._meta.sorted_field_names]  # noqa: SLF001 -- Peewee's documented way
+
+
+@cache
+def _insert_interactions(count: int) -> str:
+    return str(Interaction.insert_many(_blanks(Interaction, count), fields=_names(Interaction)).sql()[0])
+
+
+@cache
+def _upsert_sessions(count: int) -> str:
+    added = _names(Session)[5:]
+    update: dict[Any, Any] = {field: field + getattr(EXCLUDED, field.name) for field in added}
+    update[Session.started_at] = _chosen(EXCLUDED.started_at, Session.started_at, greater=False)
+    update[Session.last_activity_at] = _chosen(EXCLUDED.last_activity_at, Session.last_activity_at, greater=True)
+    insert = Session.insert_many(_blanks(Session, count), fields=_names(Session)).bind(_DIALECT)
+    return str(insert.on_conflict(conflict_target=[Session.key], update=update).sql()[0])
+
+
+def _chosen(new: Any, old: Any, *, greater: bool) -> Any:
+    """Return the expression for the greater or the lesser of two, which databases spell differently."""
+    return Case(None, [(new > old if greater else new < old, new)], old)
+
+
+def _blanks(model: Any, count: int) -> list[tuple[int, ...]]:
+    return [(0,) * len(model._meta.sorted_field_names)] * count  # noqa: SLF001 -- see _names
+
+
+@cache
+def _select_interactions(count: int) -> str:
+    query = Interaction.select(Interaction.interaction_id, Interaction.seq, Interaction.recorded_at)
+    return str(query.where(Interaction.interaction_id.in_([b""] * count)).sql()[0])
+
+
+@cache
+def _select_sessions(count: int) -> str:
+    return str(Session.select(Session.pseudonym, Session.key).where(Session.pseudonym.in_([""] * count)).sql()[0])

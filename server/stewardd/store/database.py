@@ -1,0 +1,96 @@
+"""
+How a store's file is opened: pragmas, and the refusals that come before the first query.
+
+The one place that is SQLite's own. Peewee takes SQLite from the pysqlite3 wheel where that is installed.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import peewee
+from peewee import SqliteDatabase
+
+from steward.errors import Error, FailedPrecondition, ResourceExhausted, Unavailable
+
+SQLITE_VERSION: str = peewee.sqlite3.sqlite_version
+SAFE_SQLITE = (3, 51, 3)  # 3.7.0 to 3.51.2 can corrupt a WAL that two connections reset: https://sqlite.org/wal.html
+APPLICATION_ID = 0x53545744  # STWD
+JOURNAL_LIMIT = 64 * 1024 * 1024
+
+_WRITER = {
+    "auto_vacuum": "INCREMENTAL",  # only takes before the first table
+    "journal_mode": "WAL",
+    "synchronous": "FULL",  # a commit is on disk when it returns
+    "secure_delete": "ON",  # the wheel's default leaves deleted text in the file
+    "foreign_keys": "ON",
+    "trusted_schema": "OFF",
+    "cell_size_check": "ON",
+    "journal_size_limit": JOURNAL_LIMIT,
+    "cache_size": -64 * 1024,  # KiB
+    "busy_timeout": 5000,  # ms
+}
+_READER = {
+    "query_only": "ON",
+    "trusted_schema": "OFF",
+    "cell_size_check": "ON",
+    "cache_size": -16 * 1024,  # KiB
+    "busy_timeout": 5000,  # ms
+}
+
+
+def refuse_old_sqlite(*, allowed: bool) -> None:
+    """Raise FailedPrecondition when SQLite is one that can corrupt the store, unless that is *allowed*."""
+    if peewee.sqlite3.sqlite_version_info < SAFE_SQLITE and not allowed:
+        raise FailedPrecondition(
+            f"SQLite {SQLITE_VERSION} can corrupt a write-ahead log: install pysqlite3 for 3.51.3 or newer, "
+            "or set STEWARD_ALLOW_OLD_SQLITE=1 to serve all the same"
+        )
+
+
+def open_writer(path: Path) -> SqliteDatabase:
+    """
+    Open the store at *path* for its one writer, making the file when there is none.
+
+    Raises: FailedPrecondition when the file is not a Steward's.
+    """
+    path.touch(mode=0o600, exist_ok=True)
+    database = SqliteDatabase(str(path), pragmas=_WRITER, thread_safe=False, check_same_thread=False)
+    try:
+        database.connect()
+        _refuse_foreign(database, path)
+        database.execute_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+    except peewee.DatabaseError as error:
+        raise FailedPrecondition(f"{path} cannot be opened as a store: {error}") from error
+    return database
+
+
+def _refuse_foreign(database: SqliteDatabase, path: Path) -> None:
+    (application_id,) = database.execute_sql("PRAGMA application_id").fetchone()
+    (objects,) = database.execute_sql("SELECT COUNT(*) FROM sqlite_master").fetchone()
+    if objects and application_id != APPLICATION_ID:
+        raise FailedPrecondition(f"{path} is another program's database: give STEWARD_DATA another directory")
+
+
+class Readers(SqliteDatabase):
+    """Read-only connections to a store, one for each thread that asks."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path.as_uri() + "?mode=ro", uri=True, pragmas=_READER, check_same_thread=False)
+        self._opened: list[Any] = []
+
+    def _connect(self) -> Any:
+        connection = super()._connect()
+        self._opened.append(connection)
+        return connection
+
+    def close_all(self) -> None:
+        """Close the connections of all threads, none of which may still read."""
+        while self._opened:
+            self._opened.pop().close()
+
+
+def explained(error: peewee.DatabaseError) -> Error:
+    """Return what *error* of the database means to a caller."""
+    if getattr(getattr(error, "orig", None), "sqlite_errorname", "") == "SQLITE_FULL":
+        return ResourceExhausted("the disk that holds the store is full: nothing was stored", reason="STORAGE_FULL")
+    return Unavailable("the store cannot be used at the moment", reason="STORE_UNAVAILABLE", retry_after=1.0)

@@ -1,0 +1,253 @@
+"""
+The one thread that changes the store, with group commit: what waits together is written in one transaction at
+`synchronous=FULL`, and only when that is on disk is anyone answered.
+
+Callers are on event loops and wait for a future; the thread starts here and nowhere else.
+"""
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import peewee
+from peewee import SqliteDatabase
+
+from steward.errors import Error, ResourceExhausted, Unavailable
+from stewardd.store.append import Appender
+from stewardd.store.database import explained
+from stewardd.store.row import Row, Stored, weight
+from stewardd.telemetry import Telemetry
+
+T = TypeVar("T")
+
+MOST_QUEUED_ROWS = 50_000
+MOST_QUEUED_BYTES = 256 * 1024 * 1024
+MOST_GROUP_ROWS = 8_000
+COMPANY_WAIT = 0.002  # s, at most
+
+
+@dataclass(slots=True)
+class Job:
+    """One change that a caller waits for: rows to append, or a function to run."""
+
+    work: Sequence[Row] | Callable[[SqliteDatabase], Any]
+    rows: int
+    bytes: int
+    future: asyncio.Future[Any]
+    queued_at: float = field(default_factory=time.monotonic)
+
+    def answer(self, result: Any) -> None:
+        """Hand *result* over, on the loop of whoever waits."""
+        if not self.future.done():
+            if isinstance(result, BaseException):
+                self.future.set_exception(result)
+            else:
+                self.future.set_result(result)
+
+
+@dataclass(frozen=True, slots=True)
+class WriterFacts:
+    """How the writer is doing."""
+
+    queued_rows: int
+    queued_bytes: int
+    oldest_seconds: float  # how long the oldest in the queue has waited
+    commits: int
+    last_commit_seconds: float | None
+    error: Error | None  # why the last commit failed, if it did
+
+
+class Writer:
+    """Runs changes one group after the other. Submit from event loops, close from anywhere."""
+
+    def __init__(self, database: SqliteDatabase, *, telemetry: Telemetry, now: Callable[[], int]) -> None:
+        self._database = database
+        self._appender = Appender(database)
+        self._telemetry = telemetry
+        self._now = now
+        self._waiting: deque[Job] = deque()
+        self._lock = threading.Lock()  # over the two counters and closing
+        self._rows = self._bytes = 0
+        self._closing = False
+        self._awake = threading.Event()  # something waits
+        self._company = threading.Event()  # as many wait as came last time
+        self._expected = 1
+        self._commits = 0
+        self._last_commit: float | None = None
+        self._error: Error | None = None
+        self._thread = threading.Thread(target=self._run, name="steward-writer", daemon=True)
+        self._thread.start()
+
+    async def append(self, rows: Sequence[Row]) -> list[Stored]:
+        """
+        Store *rows*, each once, and return where each stands, in order, when that is on disk.
+
+        Raises: ResourceExhausted when too much waits or the disk is full; Unavailable when closing or on a bad disk.
+        """
+        stored: list[Stored] = await self._submit(rows, len(rows), sum(map(weight, rows)))
+        return stored
+
+    async def change(self, work: Callable[[SqliteDatabase], T]) -> T:
+        """Run *work* in a transaction of the store and return what it returns, when that is on disk. Raises as append."""
+        result: T = await self._submit(work, 1, 0)
+        return result
+
+    def facts(self) -> WriterFacts:
+        """Return how the writer is doing."""
+        try:
+            oldest = time.monotonic() - self._waiting[0].queued_at
+        except IndexError:
+            oldest = 0.0
+        return WriterFacts(self._rows, self._bytes, oldest, self._commits, self._last_commit, self._error)
+
+    def close(self) -> None:
+        """Write what waits, then stop. Whoever comes later is told UNAVAILABLE."""
+        with self._lock:
+            self._closing = True
+        self._company.set()
+        self._awake.set()
+        self._thread.join()
+
+    # On the event loop
+
+    def _submit(self, work: Any, rows: int, size: int) -> asyncio.Future[Any]:
+        future = asyncio.get_running_loop().create_future()
+        with self._lock:
+            if self._closing:
+                raise Unavailable("the server is stopping", reason="STOPPING", retry_after=1.0)
+            if self._rows and (self._rows + rows > MOST_QUEUED_ROWS or self._bytes + size > MOST_QUEUED_BYTES):
+                raise ResourceExhausted("more is being written than the disk takes", reason="QUEUE_FULL", retry_after=0.1)
+            self._rows += rows
+            self._bytes += size
+            self._waiting.append(Job(work, rows, size, future))
+        if len(self._waiting) >= self._expected:
+            self._company.set()
+        self._awake.set()
+        return future
+
+    # On the writer's thread
+
+    def _run(self) -> None:
+        while True:
+            self._awake.wait()
+            if self._expected > 1:
+                self._company.wait(COMPANY_WAIT)
+            self._awake.clear()
+            self._company.clear()
+            group = self._gather()
+            if group:
+                self._expected = len(group)
+                self._write(group)
+            elif self._closing:
+                return
+
+    def _gather(self) -> list[Job]:
+        """Take what waits, up to the bound of a group."""
+        group: list[Job] = []
+        rows = 0
+        while self._waiting and rows < MOST_GROUP_ROWS:
+            job = self._waiting.popleft()
+            rows += job.rows
+            group.append(job)
+        if self._waiting or self._closing:
+            self._awake.set()
+            self._company.set()
+        return group
+
+    def _write(self, group: list[Job]) -> None:
+        """Commit *group* and answer it; when that fails, each job alone, so that a bad one fails alone."""
+        results = self._commit(group)
+        with self._lock:
+            self._rows -= sum(job.rows for job in group)
+            self._bytes -= sum(job.bytes for job in group)
+        _answer(group, results)
+
+    def _commit(self, group: list[Job]) -> list[Any]:
+        started = time.perf_counter()
+        try:
+            results = self._transact(group)
+        except Exception as error:  # noqa: BLE001 -- it goes to whoever waits
+            return self._failed(group, error)
+        self._last_commit = time.perf_counter() - started
+        self._error = None
+        self._commits += 1
+        waited = time.monotonic() - group[0].queued_at - self._last_commit
+        self._telemetry.committed(self._last_commit, rows=sum(job.rows for job in group), waited=max(0.0, waited))
+        return results
+
+    def _failed(self, group: list[Job], error: Exception) -> list[Any]:
+        if isinstance(error, peewee.OperationalError | peewee.InternalError):  # the disk: nobody would fare better alone
+            self._error = explained(error)
+            self._telemetry.log.error("writer.commit_failed", error=str(error), rows=sum(job.rows for job in group))
+            return [explained(error) for _ in group]
+        if len(group) == 1:
+            return [error]
+        return [result for job in group for result in self._commit([job])]
+
+    def _transact(self, group: list[Job]) -> list[Any]:
+        try:
+            with self._database.transaction("IMMEDIATE"):
+                return self._apply(group)
+        except BaseException:
+            self._recover()
+            raise
+
+    def _recover(self) -> None:
+        """Begin again from what is on disk: after a failed write, what a connection remembers proves nothing."""
+        self._database.close()
+        self._database.connect()
+        self._appender.reload()
+
+    def _apply(self, group: list[Job]) -> list[Any]:
+        """Run *group* in order, neighbouring rows together."""
+        results: list[Any] = []
+        rows: list[Row] = []
+        sizes: list[int] = []
+
+        def flush() -> None:
+            places = iter(self._appender.append(rows, now=self._now())) if sizes else iter(())
+            results.extend([next(places) for _ in range(size)] for size in sizes)
+            rows.clear()
+            sizes.clear()
+
+        for job in group:
+            if callable(job.work):
+                flush()
+                results.append(self._ran(job.work))
+            else:
+                rows.extend(job.work)
+                sizes.append(len(job.work))
+        flush()
+        return results
+
+
+    def _ran(self, work: Callable[[SqliteDatabase], Any]) -> Any:
+        """Return what *work* returns, or raises: then what it did is undone, and the group goes on."""
+        try:
+            with self._database.savepoint():
+                return work(self._database)
+        except peewee.OperationalError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- it goes to whoever waits
+            return error
+
+
+def _answer(group: list[Job], results: list[Any]) -> None:
+    """Answer *group*, with one hop to each event loop."""
+    loops: dict[asyncio.AbstractEventLoop, list[tuple[Job, Any]]] = {}
+    for job, result in zip(group, results, strict=True):
+        loops.setdefault(job.future.get_loop(), []).append((job, result))
+    for loop, answers in loops.items():
+        try:
+            loop.call_soon_threadsafe(_answer_all, answers)
+        except RuntimeError:  # the loop is gone, and with it whoever waited
+            continue
+
+
+def _answer_all(answers: list[tuple[Job, Any]]) -> None:
+    for job, result in answers:
+        job.answer(result)
