@@ -22,7 +22,15 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from steward.errors import InvalidArgument
-from steward.types import FieldViolation, ImportedInteraction, ImportRejection, Interaction, Receipt, Rejection
+from steward.types import (
+    FieldViolation,
+    ImportedInteraction,
+    ImportRejection,
+    Interaction,
+    Receipt,
+    Rejection,
+    maker,
+)
 from steward.v1 import imports_pb2, ingest_pb2, interaction_pb2
 
 V = TypeVar("V")
@@ -51,18 +59,23 @@ def encode(kind: type[M], value: object) -> M:
     Raises: InvalidArgument, naming each field that does not fit.
     """
     try:
-        return typing.cast("M", _encoder(kind, type(value))(value))
+        return kind(**_encoder(kind.DESCRIPTOR, type(value))(value))
     except (TypeError, ValueError, OverflowError):  # UnicodeEncodeError is a ValueError
         raise InvalidArgument.of(*_misfits(kind, value)) from None
 
 
-def request(kind: type[M], **fields: object) -> M:
+def fields(kind: type[Message], value: object) -> dict[str, Any]:
+    """Return the fields of *value* as a message of *kind* takes them, for one that holds many such."""
+    return _encoder(kind.DESCRIPTOR, type(value))(value)
+
+
+def request(kind: type[M], **given: object) -> M:
     """
-    Return the request of *kind* with *fields*, those that are None left unset.
+    Return the request of *kind* with the fields *given*, those that are None left unset.
 
     Raises: InvalidArgument, naming each field that does not fit.
     """
-    plain = {name: each for name, each in fields.items() if each is not None}
+    plain = {name: each for name, each in given.items() if each is not None}
     try:
         return kind(**{name: _plain(each) for name, each in plain.items()})
     except (TypeError, ValueError, OverflowError):
@@ -98,10 +111,11 @@ def to_outcome(message: ingest_pb2.Outcome) -> Receipt | Rejection:
     return decode(Receipt, message.receipt)
 
 
-def from_outcome(value: Receipt | Rejection) -> ingest_pb2.Outcome:
+def from_outcome(value: Receipt | Rejection) -> dict[str, Any]:
+    """Return *value* as the fields of an Outcome."""
     if isinstance(value, Receipt):
-        return ingest_pb2.Outcome(receipt=encode(ingest_pb2.Receipt, value))
-    return ingest_pb2.Outcome(rejection=encode(ingest_pb2.Rejection, value))
+        return {"receipt": fields(ingest_pb2.Receipt, value)}
+    return {"rejection": fields(ingest_pb2.Rejection, value)}
 
 
 # Time
@@ -111,15 +125,15 @@ def to_time(message: Timestamp) -> datetime:
     """Return the time that *message* says, to the microsecond. OverflowError when there is no such time."""
     if not 0 <= message.nanos < 10**9:
         raise OverflowError
-    return EPOCH + timedelta(seconds=message.seconds, microseconds=message.nanos // 1000)
+    return EPOCH + timedelta(0, message.seconds, message.nanos // 1000)  # by position: twice as fast
 
 
-def from_time(time: datetime) -> Timestamp:
-    """Return *time* as a message. ValueError when it is not aware."""
+def from_time(time: datetime) -> dict[str, int]:
+    """Return *time* as the fields of a Timestamp. ValueError when it is not aware."""
     if time.tzinfo is None:
         raise ValueError("must be aware: give it a time zone, such as tzinfo=UTC")
-    micros = (time - EPOCH) // MICROSECOND
-    return Timestamp(seconds=micros // 1_000_000, nanos=micros % 1_000_000 * 1000)
+    seconds, micros = divmod((time - EPOCH) // MICROSECOND, 1_000_000)
+    return {"seconds": seconds, "nanos": micros * 1000}
 
 
 def to_optional_time(message: Message, name: str) -> datetime | None:
@@ -135,7 +149,7 @@ def to_optional_time(message: Message, name: str) -> datetime | None:
 
 @cache
 def _decoder(kind: type, message: Descriptor) -> Callable[[Message], object]:
-    scope: dict[str, object] = {"kind": kind, "decode": decode, "to_time": to_time}
+    scope: dict[str, object] = {"make": maker(kind), "decode": decode, "to_time": to_time}
     arguments = []
     for field in dataclasses.fields(kind):
         hint, optional = _hint(kind, field.name)
@@ -146,8 +160,8 @@ def _decoder(kind: type, message: Descriptor) -> Callable[[Message], object]:
             expression = f"({expression} if message.HasField({field.name!r}) else None)"
         elif descriptor.has_presence and descriptor.message_type is None:
             expression = f"({expression} if message.HasField({field.name!r}) else default_{field.name})"
-        arguments.append(f"{field.name}={expression}")
-    return _compiled(f"lambda message: kind({', '.join(arguments)})", scope)
+        arguments.append(expression)
+    return _compiled(f"lambda message: make({', '.join(arguments)})", scope)
 
 
 def _read(source: str, name: str, hint: Any) -> str:
@@ -168,26 +182,27 @@ def _read(source: str, name: str, hint: Any) -> str:
 
 
 @cache
-def _encoder(message: type[Message], kind: type) -> Callable[[object], Message]:
-    scope: dict[str, object] = {"message": message, "encode": encode, "from_time": from_time}
-    arguments = []
+def _encoder(message: Descriptor, kind: type) -> Callable[[object], dict[str, Any]]:
+    scope: dict[str, object] = {"from_time": from_time}
+    entries = []
     for field in dataclasses.fields(kind):
         hint, optional = _hint(kind, field.name)
-        nested = message.DESCRIPTOR.fields_by_name[field.name].message_type
-        if nested is not None and not nested.GetOptions().map_entry:
-            scope[f"nested_{field.name}"] = nested._concrete_class  # noqa: SLF001 -- the documented way in upb
-        source = f"value.{field.name}"
-        expression = source
+        nested = message.fields_by_name[field.name].message_type
+        source = expression = f"value.{field.name}"
         if hint is datetime:
             expression = f"from_time({source})"
         elif dataclasses.is_dataclass(hint):
-            expression = f"encode(nested_{field.name}, {source})"
+            scope[f"fields_{field.name}"] = _encoder(nested, hint)
+            expression = f"fields_{field.name}({source})"
         elif typing.get_origin(hint) is tuple and nested is not None:
-            expression = f"[encode(nested_{field.name}, each) for each in {source}]"
+            scope[f"fields_{field.name}"] = _encoder(nested, typing.get_args(hint)[0])
+            expression = f"[fields_{field.name}(each) for each in {source}]"
+        elif typing.get_origin(hint) is Mapping:
+            expression = f"{source} or None"
         if optional and expression is not source:
             expression = f"(None if {source} is None else {expression})"
-        arguments.append(f"{field.name}={expression}")
-    return _compiled(f"lambda value: message({', '.join(arguments)})", scope)
+        entries.append(f"{field.name!r}: {expression}")
+    return _compiled(f"lambda value: {{{', '.join(entries)}}}", scope)
 
 
 def _hint(kind: type, name: str) -> tuple[Any, bool]:
@@ -223,9 +238,9 @@ def _misfits(message: type[Message], value: object) -> list[FieldViolation]:
     return _misfits_among(message, {name: getattr(value, name) for name in names})
 
 
-def _misfits_among(message: type[Message], fields: Mapping[str, object]) -> list[FieldViolation]:
+def _misfits_among(message: type[Message], given: Mapping[str, object]) -> list[FieldViolation]:
     found = []
-    for name, value in fields.items():
+    for name, value in given.items():
         try:
             message(**{name: _plain(value)})
         except UnicodeEncodeError:

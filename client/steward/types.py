@@ -4,10 +4,11 @@ The values that go in and come out. Frozen, named as in the .proto files, times 
 A leaf: imports nothing of Steward but the id's mint.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, make_dataclass
 from datetime import datetime
 from enum import IntEnum
+from typing import Any
 
 from steward import ids
 
@@ -253,3 +254,20 @@ class ServerInfo:
 
 
 LIMITS = Limits()
+
+
+def maker(kind: type) -> Callable[..., Any]:
+    """
+    Return what makes a value of the frozen *kind* from all its fields, in order, for where many are made.
+
+    To freeze a dataclass is to make its __init__ eight times as slow. So the value is made as an unfrozen twin with the
+    same slots, and then told its class.
+    """
+    twin = make_dataclass(kind.__name__, [each.name for each in fields(kind)], slots=True)
+
+    def make(*values: object) -> object:
+        value = twin(*values)
+        value.__class__ = kind
+        return value
+
+    return make

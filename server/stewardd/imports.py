@@ -7,11 +7,12 @@ Pure but for what it asks the store it is handed.
 from collections.abc import AsyncIterable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from steward import ids
 from steward.errors import InvalidArgument
 from steward.types import LIMITS, FieldViolation, ImportedInteraction, ImportRejection, ImportReport
 from stewardd.filters import is_pseudonym
 from stewardd.privacy import Redactor
-from stewardd.rules import Prepared, common_violations, to_row
+from stewardd.rules import Prepared, to_row, violations
 from stewardd.store import Store
 from stewardd.store.row import Stored
 
@@ -74,11 +75,12 @@ async def take_in(
 def _prepared(each: ImportedInteraction | ImportRejection, redactor: Redactor) -> Prepared | ImportRejection:
     if isinstance(each, ImportRejection):
         return each
-    violations = [*common_violations(each.interaction), *_session_violations(each), *_time_violations(each)]
-    if violations:
-        return ImportRejection(each.row, tuple(violations))
+    key = ids.parse(each.interaction.interaction_id)
+    found = [*violations(each.interaction, key=key), *_session_violations(each), *_time_violations(each)]
+    if key is None or found:
+        return ImportRejection(each.row, tuple(found))
     kept = redactor.kept(each.session) if each.session else redactor.pseudonym(each.interaction.session_id)
-    return to_row(each.interaction, session=kept, redactor=redactor)
+    return to_row(each.interaction, key=key, session=kept, redactor=redactor)
 
 
 def _session_violations(each: ImportedInteraction) -> Iterator[FieldViolation]:

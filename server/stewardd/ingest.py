@@ -12,14 +12,22 @@ from peewee import SqliteDatabase
 
 from steward import ids
 from steward.errors import InvalidArgument, NotFound
-from steward.types import LIMITS, FieldViolation, Interaction, InteractionFilter, Receipt, RecordedInteraction, Rejection
+from steward.types import (
+    LIMITS,
+    FieldViolation,
+    Interaction,
+    InteractionFilter,
+    Receipt,
+    RecordedInteraction,
+    Rejection,
+    maker,
+)
 from stewardd.filters import conditions
 from stewardd.privacy import Redactor
-from stewardd.rules import Prepared, common_violations, parse_id, rating_violations, to_row
+from stewardd.rules import Prepared, parse_id, rating_violations, to_row, violations
 from stewardd.store import Store
 from stewardd.store.models import Interaction as Interactions
 from stewardd.store.models import Session
-from stewardd.store.row import Stored
 from stewardd.store.times import instant
 
 AHEAD = timedelta(days=1)  # how far a caller's clock may be off
@@ -41,27 +49,28 @@ def prepare(
 
 
 def _prepared(each: Interaction, redactor: Redactor, latest: datetime) -> Prepared | Rejection:
-    violations = [*_asked(each), *common_violations(each), *_timely(each, latest)]
-    if violations:
-        return Rejection(tuple(violations))
-    return to_row(each, session=redactor.pseudonym(each.session_id), redactor=redactor)
+    key = ids.parse(each.interaction_id)
+    found = violations(each, key=key)
+    found += _live_violations(each, latest)
+    if key is None or found:
+        return Rejection(tuple(found))
+    return to_row(each, key=key, session=redactor.pseudonym(each.session_id), redactor=redactor)
 
 
-def _asked(each: Interaction) -> Iterator[FieldViolation]:
-    """What only a live call must have: an import takes what there was."""
+def _live_violations(each: Interaction, latest: datetime) -> list[FieldViolation]:
+    """Return what is wrong with *each* for a live call only: an import takes what there was."""
+    found = []
     if not each.session_id:
-        yield FieldViolation("session_id", f"must be 1 to {LIMITS.id_bytes} bytes of UTF-8")
+        found.append(FieldViolation("session_id", f"must be 1 to {LIMITS.id_bytes} bytes of UTF-8"))
     if not each.user_role:
-        yield FieldViolation("user_role", f"must be 1 to {LIMITS.label_bytes} bytes of UTF-8")
+        found.append(FieldViolation("user_role", f"must be 1 to {LIMITS.label_bytes} bytes of UTF-8"))
     if not each.query:
-        yield FieldViolation("query", f"must be 1 to {LIMITS.text_bytes} bytes of UTF-8")
+        found.append(FieldViolation("query", f"must be 1 to {LIMITS.text_bytes} bytes of UTF-8"))
     if each.response_time_seconds is not None and each.response_time_seconds < 0:
-        yield FieldViolation("response_time_seconds", "must be 0 or more")
-
-
-def _timely(each: Interaction, latest: datetime) -> Iterator[FieldViolation]:
+        found.append(FieldViolation("response_time_seconds", "must be 0 or more"))
     if each.occurred_at is not None and each.occurred_at > latest:
-        yield FieldViolation("occurred_at", "must not be more than a day ahead of the server's clock")
+        found.append(FieldViolation("occurred_at", "must not be more than a day ahead of the server's clock"))
+    return found
 
 
 def check_batch(count: int) -> None:
@@ -72,36 +81,32 @@ def check_batch(count: int) -> None:
 
 def demand_all(prepared: Sequence[Prepared | Rejection], *, prefix: str = "interactions[{}].") -> None:
     """Raise InvalidArgument naming everything that is wrong with any of *prepared*, each under its *prefix*."""
-    violations = [
+    found = [
         FieldViolation(prefix.format(index) + violation.field, violation.rule)
         for index, each in enumerate(prepared)
         if isinstance(each, Rejection)
         for violation in each.violations
     ]
-    if violations:
-        raise InvalidArgument.of(*violations)
+    if found:
+        raise InvalidArgument.of(*found)
 
 
 # Storing
 
 
+_receipt = maker(Receipt)
+
+
 async def store_all(store: Store, prepared: Sequence[Prepared | Rejection]) -> list[Receipt | Rejection]:
     """Store the good ones of *prepared*; return what became of each, in order, when they are on disk."""
     good = [each for each in prepared if not isinstance(each, Rejection)]
-    places = iter(await store.append([row for row, _ in good]) if good else ())
-    return [each if isinstance(each, Rejection) else _receipt(each, next(places)) for each in prepared]
-
-
-def _receipt(prepared: Prepared, place: Stored) -> Receipt:
-    row, counts = prepared
-    return Receipt(
-        interaction_id=ids.spell(row.interaction_id),
-        seq=place.seq,
-        session=row.session,
-        recorded_at=instant(place.recorded_at),
-        redactions=counts,
-        already_stored=place.already_stored,
+    places = await store.append([row for row, _ in good]) if good else []
+    times = {place.recorded_at: instant(place.recorded_at) for place in places}  # mostly one
+    receipts = (
+        _receipt(ids.spell(row[0]), place[0], row[1], times[place[1]], counts, place[2])
+        for (row, counts), place in zip(good, places, strict=True)
     )
+    return [each if isinstance(each, Rejection) else next(receipts) for each in prepared]
 
 
 def rate(interaction_id: str, rating: float) -> Callable[[SqliteDatabase], None]:
@@ -111,9 +116,9 @@ def rate(interaction_id: str, rating: float) -> Callable[[SqliteDatabase], None]
     Raises: InvalidArgument at once; NotFound when it runs.
     """
     key = parse_id(interaction_id)
-    violations = list(rating_violations(rating, "user_rating"))
-    if violations:
-        raise InvalidArgument.of(*violations)
+    found = list(rating_violations(rating, "user_rating"))
+    if found:
+        raise InvalidArgument.of(*found)
 
     def change(db: SqliteDatabase) -> None:
         query = Interactions.select(Interactions.seq, Interactions.session, Interactions.user_rating)

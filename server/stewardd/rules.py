@@ -5,46 +5,36 @@ Pure: no clock, no disk, no network.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from steward import ids
 from steward.errors import InvalidArgument
 from steward.types import LIMITS, FieldViolation, Interaction
-from stewardd.privacy import Pseudonym, Redactor
+from stewardd.privacy import Counts, Pseudonym, Redactor
 from stewardd.store.row import Row
 from stewardd.store.times import micros
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 RATINGS = (1.0, 5.0)
 ID_RULE = "must be a UUIDv7, such as 0190163d-8694-739b-aea5-966c26f8ad91"
-_TEXTS = (
-    ("session_id", LIMITS.id_bytes),
-    ("user_role", LIMITS.label_bytes),
-    ("query_type", LIMITS.label_bytes),
-    ("query", LIMITS.text_bytes),
-)
-_COUNTS = (("response_length", 0), ("code_snippets_shown", 0), ("citations_provided", 0), ("conversation_turn", 1))
 
-Prepared = tuple[Row, dict[str, int]]  # a row to store, and what was redacted in it
+Prepared = tuple[Row, Counts]  # a row to store, and what was redacted in it
 
 
-def to_row(each: Interaction, *, session: Pseudonym, redactor: Redactor) -> Prepared:
+def to_row(each: Interaction, *, key: bytes, session: Pseudonym, redactor: Redactor) -> Prepared:
     """Return the redacted row of *each*, which must be without violations, and how much was redacted by kind."""
-    query, role, kind = (redactor.redact(text) for text in (each.query, each.user_role, each.query_type))
-    counts = query.counts
-    if role.counts or kind.counts:
-        counts = {
-            name: sum(part.counts.get(name, 0) for part in (query, role, kind))
-            for name in {**query.counts, **role.counts, **kind.counts}
-        }
+    role, of_role = redactor.redact(each.user_role)
+    query, of_query = redactor.redact(each.query)
+    kind, of_kind = redactor.redact(each.query_type)
     row = Row(
-        ids.parse(each.interaction_id) or b"",
+        key,
         session,
         None if each.occurred_at is None else micros(each.occurred_at),
-        role.text,
-        query.text,
-        kind.text,
+        role,
+        query,
+        kind,
         each.response_time_seconds,
         each.response_length,
         each.code_snippets_shown,
@@ -54,30 +44,51 @@ def to_row(each: Interaction, *, session: Pseudonym, redactor: Redactor) -> Prep
         each.follow_up_query,
         each.conversation_turn,
     )
-    return row, dict(counts)
+    return row, _added(of_query, of_role, of_kind) if of_role or of_kind else of_query
 
 
-def common_violations(each: Interaction) -> Iterator[FieldViolation]:
-    """Yield what is wrong with *each* whether it comes from a live call or an import."""
-    if ids.parse(each.interaction_id) is None:
-        yield FieldViolation("interaction_id", ID_RULE)
-    for name, most in _TEXTS:
-        text = getattr(each, name)
-        if len(text) > most or len(text.encode()) > most:
-            yield FieldViolation(name, f"must be at most {most} bytes of UTF-8")
+def _added(*counts: Counts) -> Counts:
+    total: Counter[str] = Counter()
+    for each in counts:
+        total.update(each)
+    return total
+
+
+def violations(each: Interaction, *, key: bytes | None) -> list[FieldViolation]:
+    """
+    Return what is wrong with *each*, whose id parses to *key*, whether it comes from a live call or an import.
+
+    On the path of every record, so flat and without generators: that took a third off the time of a batch.
+    """
+    found = []
+    if key is None:
+        found.append(FieldViolation("interaction_id", ID_RULE))
+    for name, text, most in (
+        ("session_id", each.session_id, LIMITS.id_bytes),
+        ("user_role", each.user_role, LIMITS.label_bytes),
+        ("query_type", each.query_type, LIMITS.label_bytes),
+        ("query", each.query, LIMITS.text_bytes),
+    ):
+        if 4 * len(text) > most and len(text.encode()) > most:  # a character is at most 4 bytes
+            found.append(FieldViolation(name, f"must be at most {most} bytes of UTF-8"))
         if "\0" in text:
-            yield FieldViolation(name, "must not contain the character NUL")
+            found.append(FieldViolation(name, "must not contain the character NUL"))
     seconds = each.response_time_seconds
     if seconds is not None and not math.isfinite(seconds):
-        yield FieldViolation("response_time_seconds", "must be a finite number")
-    for name, least in _COUNTS:
-        count = getattr(each, name)
+        found.append(FieldViolation("response_time_seconds", "must be a finite number"))
+    for name, count, least in (
+        ("response_length", each.response_length, 0),
+        ("code_snippets_shown", each.code_snippets_shown, 0),
+        ("citations_provided", each.citations_provided, 0),
+        ("conversation_turn", each.conversation_turn, 1),
+    ):
         if count is not None and count < least:
-            yield FieldViolation(name, f"must be {least} or more")
+            found.append(FieldViolation(name, f"must be {least} or more"))
     if each.user_rating is not None:
-        yield from rating_violations(each.user_rating, "user_rating")
+        found += rating_violations(each.user_rating, "user_rating")
     if each.occurred_at is not None and each.occurred_at < EARLIEST:
-        yield FieldViolation("occurred_at", "must be in 1970 or later")
+        found.append(FieldViolation("occurred_at", "must be in 1970 or later"))
+    return found
 
 
 def rating_violations(rating: float, field: str) -> Iterator[FieldViolation]:

@@ -140,7 +140,7 @@ class DataManagement(DataManagementServiceServicer):
 
 
 def _recorded(outcomes: Sequence[Any]) -> ingest_pb2.RecordInteractionsResponse:
-    return ingest_pb2.RecordInteractionsResponse(outcomes=map(codec.from_outcome, outcomes))
+    return ingest_pb2.RecordInteractionsResponse(outcomes=[codec.from_outcome(each) for each in outcomes])
 
 
 def _imported(request: imports_pb2.ImportInteractionsRequest) -> list[ImportedInteraction | ImportRejection]:

@@ -41,12 +41,13 @@ class Appender:
         fresh: list[tuple[int, Row]] = []
         for row in rows:
             place = known.get(row.interaction_id)
-            if place is None:
-                place = Stored(self._next_seq, now, already_stored=False)
-                self._next_seq += 1
-                known[row.interaction_id] = place._replace(already_stored=True)
-                fresh.append((place.seq, row))
-            places.append(place)
+            if place is not None:
+                places.append(Stored(*place, True))
+                continue
+            known[row.interaction_id] = place = (self._next_seq, now)
+            self._next_seq += 1
+            fresh.append((place[0], row))
+            places.append(Stored(*place, False))
         if fresh:
             self._insert(fresh, now)
         return places
@@ -61,11 +62,11 @@ class Appender:
         self._run(_insert_interactions, records)
         self._newest_id = max(self._newest_id, max(row.interaction_id for _, row in fresh))
 
-    def _known(self, ids: list[bytes]) -> dict[bytes, Stored]:
-        found: dict[bytes, Stored] = {}
+    def _known(self, ids: list[bytes]) -> dict[bytes, tuple[int, int]]:
+        found: dict[bytes, tuple[int, int]] = {}
         for part in _parts(ids):
             cursor = self._database.execute_sql(_select_interactions(len(part)), part)
-            found.update({bytes(each): Stored(seq, at, already_stored=True) for each, seq, at in cursor})
+            found.update({bytes(each): (seq, at) for each, seq, at in cursor})
         return found
 
     def _session_keys(self, pseudonyms: set[Pseudonym]) -> dict[Pseudonym, int]:

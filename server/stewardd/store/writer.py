@@ -28,6 +28,7 @@ MOST_QUEUED_ROWS = 50_000
 MOST_QUEUED_BYTES = 256 * 1024 * 1024
 MOST_GROUP_ROWS = 8_000
 COMPANY_WAIT = 0.002  # s, at most
+COMPANY_ROWS = 100  # with this many no company is needed: the next group is better made ready meanwhile
 
 
 @dataclass(slots=True)
@@ -124,9 +125,10 @@ class Writer:
             self._rows += rows
             self._bytes += size
             self._waiting.append(Job(work, rows, size, future))
-        if len(self._waiting) >= self._expected:
+        if len(self._waiting) >= self._expected and not self._company.is_set():
             self._company.set()
-        self._awake.set()
+        if not self._awake.is_set():
+            self._awake.set()
         return future
 
     # On the writer's thread
@@ -134,7 +136,7 @@ class Writer:
     def _run(self) -> None:
         while True:
             self._awake.wait()
-            if self._expected > 1:
+            if self._expected > 1 and self._rows < COMPANY_ROWS:
                 self._company.wait(COMPANY_WAIT)
             self._awake.clear()
             self._company.clear()
