@@ -16,6 +16,7 @@ app = typer.Typer(
     help="The data steward of an AI assistant. Every flag can be given as a STEWARD_ variable, --listen as STEWARD_LISTEN.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     add_completion=False,
 )
 

@@ -1,0 +1,59 @@
+"""
+The command line of the client: `steward`.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage; those of `steward health` are told in its help.
+"""
+
+import sys
+
+import typer
+
+from steward.cli import figures, imports, interactions, operations
+from steward.cli.options import Connection, Target, Timeout
+from steward.errors import Error
+
+app = typer.Typer(
+    help="Record what an assistant learns, and ask a Steward for it. --json prints one JSON document on each command.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+
+
+@app.callback()
+def connect(ctx: typer.Context, target: Target = None, timeout: Timeout = 10.0) -> None:
+    """Record what an assistant learns, and ask a Steward for it."""
+    ctx.obj = Connection(target, timeout)
+
+
+for each in (
+    interactions.record,
+    interactions.rate,
+    interactions.list_,
+    interactions.get,
+    figures.session,
+    figures.sessions,
+    figures.summary,
+    operations.health,
+    operations.info,
+):
+    app.command(each.__name__.rstrip("_"))(each)
+app.add_typer(imports.app, name="import")
+
+
+def main() -> None:
+    """Run the command line: errors are one line, and status 1."""
+    try:
+        app()
+    except Error as error:
+        print(f"steward: {_line(error)}", file=sys.stderr)  # noqa: T201 -- a command line talks
+        sys.exit(1)
+    except BrokenPipeError:  # whoever read our output has seen enough
+        sys.stderr.close()
+        sys.exit(1)
+
+
+def _line(error: Error) -> str:
+    rules = "; ".join(f"{each.field}: {each.rule}" for each in error.violations)
+    return " ".join((rules or error.message).split())

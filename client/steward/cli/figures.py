@@ -1,0 +1,62 @@
+"""
+`steward session`, `sessions` and `summary`.
+"""
+
+from itertools import islice
+from typing import Annotated
+
+import typer
+
+from steward.cli import show
+from steward.cli.options import Json, Limit, Roles, Since, Until, client
+
+COLUMNS = (
+    "session",
+    "user_role",
+    "started_at",
+    "total_queries",
+    "successful_queries",
+    "mean_response_time_seconds",
+    "mean_rating",
+    "conversion_achieved",
+)
+
+
+def session(
+    ctx: typer.Context,
+    key: Annotated[str, typer.Argument(help="The session, in the recorder's words.")],
+    pseudonym: Annotated[bool, typer.Option("--pseudonym", help="KEY is its pseudonym instead.")] = False,  # noqa: FBT002
+    json: Json = False,  # noqa: FBT002
+) -> None:
+    """Show one session."""
+    asked = client(ctx)
+    found = asked.get_session(session=key) if pseudonym else asked.get_session(session_id=key)
+    show.document(found) if json else show.record(found, title="Session")
+
+
+def sessions(  # noqa: PLR0917 -- an option for each way to choose
+    ctx: typer.Context,
+    since: Since = None,
+    until: Until = None,
+    role: Roles = None,
+    limit: Limit = 20,
+    json: Json = False,  # noqa: FBT002
+) -> None:
+    """List the sessions that started in a window of time, newest first."""
+    pages = client(ctx).list_sessions(since=since, until=until, user_roles=role or (), page_size=min(limit, 1000))
+    found = list(islice(pages, limit))
+    if json:
+        show.document({"sessions": found})
+    else:
+        show.rows(found, title=f"{len(found)} sessions, newest first", columns=COLUMNS)
+
+
+def summary(ctx: typer.Context, since: Since = None, until: Until = None, json: Json = False) -> None:  # noqa: FBT002
+    """Sum up a window of time, by default the last 7 days."""
+    found = client(ctx).get_summary(since=since, until=until)
+    if json:
+        show.document(found)
+        return
+    end = "on" if found.until is None else f"to {show.cell(found.until)}"
+    show.record(found.interactions, title=f"Interactions from {show.cell(found.since)} {end}")
+    show.record(found.sessions, title="Sessions that started then")
