@@ -117,7 +117,7 @@ class AsyncClient:
                 yield codec.decode(RecordedInteraction, each)
 
     async def get_session(self, *, session_id: str | None = None, session: str | None = None) -> Session:
-        """Return a session, by the *session_id* it was recorded with or by its pseudonym. Raises: InvalidArgument, NotFound."""
+        """Return a session, by its *session_id* as recorded or by its pseudonym. Raises: InvalidArgument, NotFound."""
         request = codec.request(sessions_pb2.GetSessionRequest, session_id=session_id, session=session)
         response = await self._call(self._data.GetSession, request)
         return codec.decode(Session, response.session)
@@ -200,7 +200,9 @@ class AsyncClient:
                 return await method(request, timeout=gone_by(deadline, time.monotonic))
             except grpc.RpcError as error:
                 failure = from_call(error)
-                delay = self._retry.delay(failure, attempt=attempt) if request.DESCRIPTOR.full_name in REPEATABLE else None
+                delay = (
+                    self._retry.delay(failure, attempt=attempt) if request.DESCRIPTOR.full_name in REPEATABLE else None
+                )
                 if delay is None or time.monotonic() + delay >= deadline:
                     raise failure from error
             await asyncio.sleep(delay)

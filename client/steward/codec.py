@@ -147,8 +147,7 @@ def to_optional_time(message: Message, name: str) -> datetime | None:
 # The rule, compiled
 
 
-@cache
-def _decoder(kind: type, message: Descriptor) -> Callable[[Message], object]:
+def _decoding(kind: Any, message: Descriptor) -> Callable[[Message], Any]:
     scope: dict[str, object] = {"make": maker(kind), "decode": decode, "to_time": to_time}
     arguments = []
     for field in dataclasses.fields(kind):
@@ -181,8 +180,7 @@ def _read(source: str, name: str, hint: Any) -> str:
     return source
 
 
-@cache
-def _encoder(message: Descriptor, kind: type) -> Callable[[object], dict[str, Any]]:
+def _encoding(message: Descriptor, kind: Any) -> Callable[[object], dict[str, Any]]:
     scope: dict[str, object] = {"from_time": from_time}
     entries = []
     for field in dataclasses.fields(kind):
@@ -203,6 +201,10 @@ def _encoder(message: Descriptor, kind: type) -> Callable[[object], dict[str, An
             expression = f"(None if {source} is None else {expression})"
         entries.append(f"{field.name!r}: {expression}")
     return _compiled(f"lambda value: {{{', '.join(entries)}}}", scope)
+
+
+_decoder: Callable[[Any, Descriptor], Callable[[Message], Any]] = cache(_decoding)
+_encoder: Callable[[Descriptor, Any], Callable[[object], dict[str, Any]]] = cache(_encoding)
 
 
 def _hint(kind: type, name: str) -> tuple[Any, bool]:

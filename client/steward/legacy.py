@@ -194,7 +194,7 @@ def _id(row: dict[str, Any], naive: datetime) -> str:
 
 def _time(value: Any) -> datetime:
     if not isinstance(value, str):
-        raise ValueError("must be an ISO 8601 time")
+        raise ValueError("must be an ISO 8601 time")  # noqa: TRY004 -- see _text
     try:
         return datetime.fromisoformat(value)
     except ValueError:

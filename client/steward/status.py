@@ -10,8 +10,7 @@ from typing import Any
 import grpc
 from google.protobuf import any_pb2
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.message import DecodeError
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2 as details
 from google.rpc.status_pb2 import Status
 
@@ -76,7 +75,12 @@ def _told(call: Any) -> dict[str, object]:
     """Return what the status details of *call* say, as arguments of an error."""
     told: dict[str, object] = {}
     for each in _status(call).details:
-        info, bad, retry, request = details.ErrorInfo(), details.BadRequest(), details.RetryInfo(), details.RequestInfo()
+        info, bad, retry, request = (
+            details.ErrorInfo(),
+            details.BadRequest(),
+            details.RetryInfo(),
+            details.RequestInfo(),
+        )
         if each.Unpack(info):
             told["reason"] = info.reason
         elif each.Unpack(bad):

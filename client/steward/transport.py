@@ -37,7 +37,7 @@ class Retry:
     max_delay: float = 5.0  # s
 
     def delay(self, error: errors.Error, *, attempt: int) -> float | None:
-        """Return for how long to wait, in seconds, after *attempt* met *error*; None when it is not to be tried again."""
+        """Return how many seconds to wait after *attempt* met *error*; None when it is not to be tried again."""
         if attempt >= self.attempts or not _passing(error):
             return None
         backoff = min(self.max_delay, self.first_delay * 2 ** (attempt - 1))

@@ -13,14 +13,16 @@ from stewardd import config as settings
 from stewardd.app import serve as run
 
 app = typer.Typer(
-    help="The data steward of an AI assistant. Every flag can be given as a STEWARD_ variable, --listen as STEWARD_LISTEN.",
+    help="The data steward of an AI assistant. A flag such as --listen can be given as STEWARD_LISTEN too.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     add_completion=False,
 )
 
-Listen = Annotated[str | None, typer.Option(help="HOST:PORT to serve on; port 0 takes a free one. Default 127.0.0.1:50051.")]
+Listen = Annotated[
+    str | None, typer.Option(help="HOST:PORT to serve on; port 0 takes a free one. Default 127.0.0.1:50051.")
+]
 Data = Annotated[Path | None, typer.Option(help="Directory of the store, made when missing. Default steward-data.")]
 Insecure = Annotated[bool | None, typer.Option("--insecure", help="Serve without TLS beyond this machine.")]
 LogLevel = Annotated[str | None, typer.Option(help="debug, info, warning or error. Default info.")]

@@ -34,11 +34,15 @@ class Config(BaseSettings):
     conversion_queries: Annotated[
         int, Field(ge=1, description="answered well with code or citations, this many make a session a conversion")
     ] = 3
-    low_disk_mb: Annotated[int, Field(ge=0, description="free MB on the store's disk below which health is degraded")] = 512
-    stop_seconds: Annotated[float, Field(gt=0, le=60, description="how long calls under way may take when stopping")] = 5.0
-    log_level: Annotated[str, Field(description="debug, info, warning or error", pattern="^(debug|info|warning|error)$")] = (
-        "info"
-    )
+    low_disk_mb: Annotated[
+        int, Field(ge=0, description="free MB on the store's disk below which health is degraded")
+    ] = 512
+    stop_seconds: Annotated[
+        float, Field(gt=0, le=60, description="how long calls under way may take when stopping")
+    ] = 5.0
+    log_level: Annotated[
+        str, Field(description="debug, info, warning or error", pattern="^(debug|info|warning|error)$")
+    ] = "info"
 
     @field_validator("listen")
     @classmethod

@@ -84,6 +84,8 @@ def _privacy(facts: Facts) -> Component:
 def _disk(facts: Facts, low_disk_bytes: int) -> Component:
     figures = (Figure("free", facts.free_bytes, "By"),)
     if facts.free_bytes < low_disk_bytes:
-        reason = f"{facts.free_bytes // MEGABYTE} MB are free, less than the {low_disk_bytes // MEGABYTE} MB that are wanted"
+        reason = (
+            f"{facts.free_bytes // MEGABYTE} MB are free, less than the {low_disk_bytes // MEGABYTE} MB that are wanted"
+        )
         return Component("disk", FAILING if facts.free_bytes == 0 else DEGRADED, reason, figures)
     return Component("disk", OK, "there is room", figures)

@@ -4,7 +4,7 @@ Taking interactions in, and showing what was taken in: live calls, ratings, sing
 Pure but for what it asks the store it is handed.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -127,7 +127,10 @@ def rate(interaction_id: str, rating: float) -> Callable[[SqliteDatabase], None]
             raise _no_interaction()
         seq, session, before = found
         Interactions.update(user_rating=rating).where(Interactions.seq == seq).bind(db).execute()
-        more = {"ratings": Session.ratings + (before is None), "rating_sum": Session.rating_sum + rating - (before or 0)}
+        more = {
+            "ratings": Session.ratings + (before is None),
+            "rating_sum": Session.rating_sum + rating - (before or 0),
+        }
         Session.update(**more).where(Session.key == session).bind(db).execute()
 
     return change

@@ -47,7 +47,9 @@ class Redactor:
 
     def __init__(self, key: bytes) -> None:
         self._key = key
-        self._mac = hmac.new(key, digestmod="sha256")  # copied for each pseudonym: faster, and holds on to Python's lock
+        self._mac = hmac.new(
+            key, digestmod="sha256"
+        )  # copied for each pseudonym: faster, and holds on to Python's lock
         self.pseudonym = lru_cache(4096)(self._pseudonym)  # a conversation has several turns
 
     def redact(self, text: str) -> tuple[Clean, Counts]:

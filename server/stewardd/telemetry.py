@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import structlog
 from opentelemetry import trace
+from opentelemetry.metrics import Histogram, Meter
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import (
     HistogramDataPoint,
@@ -28,7 +29,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
-from structlog.typing import EventDict, FilteringBoundLogger
+from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 from steward.errors import FailedPrecondition
 from steward.types import RpcFigures
@@ -71,17 +72,10 @@ class Telemetry:
         self._reader = InMemoryMetricReader()
         self._meters = MeterProvider(metric_readers=[self._reader, *_readers()], resource=resource)
         meter = self._meters.get_meter("stewardd")
-        durations = {"unit": "s", "explicit_bucket_boundaries_advisory": DURATIONS}
-        self._calls = meter.create_histogram(CALLS, description="time from request to answer", **durations)
-        self._queries = meter.create_histogram(
-            "db.client.operation.duration", description="time of a question to the store", **durations
-        )
-        self._commits = meter.create_histogram(
-            "steward.commit.duration", description="time of a group commit", **durations
-        )
-        self._waits = meter.create_histogram(
-            "steward.queue.wait", description="time the oldest of a group waited to be written", **durations
-        )
+        self._calls = _durations(meter, CALLS, "time from request to answer")
+        self._queries = _durations(meter, "db.client.operation.duration", "time of a question to the store")
+        self._commits = _durations(meter, "steward.commit.duration", "time of a group commit")
+        self._waits = _durations(meter, "steward.queue.wait", "time the oldest of a group waited to be written")
         self._rows = meter.create_histogram(
             "steward.commit.rows",
             unit="{row}",
@@ -128,6 +122,10 @@ class Telemetry:
             for point in metric.data.data_points
             if isinstance(point, HistogramDataPoint)
         ]
+
+
+def _durations(meter: Meter, name: str, description: str) -> Histogram:
+    return meter.create_histogram(name, "s", description, explicit_bucket_boundaries_advisory=DURATIONS)
 
 
 def _figures(method: str, points: Sequence[HistogramDataPoint]) -> RpcFigures:
@@ -184,7 +182,9 @@ def _names(variable: str) -> list[str]:
 def _load(group: str, name: str) -> Any:
     for entry in entry_points(group=group, name={"otlp": "otlp_proto_grpc"}.get(name, name)):
         return entry.load()
-    raise FailedPrecondition(f"the OpenTelemetry exporter {name!r} is not installed: try steward-data[otlp] or [prometheus]")
+    raise FailedPrecondition(
+        f"the OpenTelemetry exporter {name!r} is not installed: try steward-data[otlp] or [prometheus]"
+    )
 
 
 # Log lines
@@ -193,7 +193,7 @@ def _load(group: str, name: str) -> Any:
 def logger(level: str) -> FilteringBoundLogger:
     """Return a logger for *level* and above: one JSON document a line on stderr, or colours on a terminal."""
     terminal = sys.stderr.isatty()
-    processors = [
+    processors: list[Processor] = [
         _call,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -223,7 +223,9 @@ def _fault(_logger: object, _method: str, event: EventDict) -> EventDict:
         error = sys.exception()
         chain = []
         while error is not None:
-            frames = [f"{each.filename}:{each.lineno} {each.name}" for each in traceback.extract_tb(error.__traceback__)]
+            frames = [
+                f"{each.filename}:{each.lineno} {each.name}" for each in traceback.extract_tb(error.__traceback__)
+            ]
             chain.append({"type": f"{type(error).__module__}.{type(error).__qualname__}", "frames": frames})
             error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
         event["exception"] = chain

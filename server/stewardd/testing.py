@@ -48,7 +48,12 @@ def running_server(data: Path | None = None, **settings: object) -> Iterator[App
     Its `target` is where to connect to. SQLite must not be opened on its file by another library in this process.
     """
     with TemporaryDirectory(prefix="steward-") as scratch:
-        listed: dict[str, object] = {"listen": ANY_PORT, "data": data or Path(scratch), "log_level": "error", **settings}
+        listed: dict[str, object] = {
+            "listen": ANY_PORT,
+            "data": data or Path(scratch),
+            "log_level": "error",
+            **settings,
+        }
         app = App(config.load(**listed))
         wait(app.start())
         try:

@@ -14,7 +14,9 @@ from steward.cli import show
 from steward.cli.options import Json, Limit, Roles, Since, Until, client, parse_time
 from steward.types import Interaction, InteractionFilter
 
-Time = Annotated[datetime | None, typer.Option(parser=parse_time, metavar="TIME", help="When it was asked. Default now.")]
+Time = Annotated[
+    datetime | None, typer.Option(parser=parse_time, metavar="TIME", help="When it was asked. Default now.")
+]
 COLUMNS = ("occurred_at", "user_role", "query", "response_time_seconds", "success", "user_rating", "interaction_id")
 
 

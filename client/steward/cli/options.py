@@ -50,8 +50,6 @@ Since = Annotated[
     datetime | None,
     typer.Option(parser=parse_time, metavar="TIME", help="From this time on: ISO 8601, UTC without a zone."),
 ]
-Until = Annotated[
-    datetime | None, typer.Option(parser=parse_time, metavar="TIME", help="Up to but without this time.")
-]
+Until = Annotated[datetime | None, typer.Option(parser=parse_time, metavar="TIME", help="Up to but without this time.")]
 Roles = Annotated[list[str] | None, typer.Option("--role", help="In this role; may be given several times.")]
 Limit = Annotated[int, typer.Option(min=1, help="How many at most.")]

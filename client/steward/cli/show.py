@@ -61,20 +61,21 @@ def rows(values: Iterable[Any], *, title: str, columns: Sequence[str]) -> None:
     console.print(table)
 
 
-def cell(value: Any) -> str:
+def cell(value: Any) -> str:  # noqa: PLR0911 -- a line for each kind
     """Return *value* as a person reads it; what the user wrote is not markup."""
-    if value is None:
-        return "[dim]no data[/]"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
-    if isinstance(value, Enum):
-        return value.name
-    if isinstance(value, Mapping):
-        return ", ".join(f"{count} {kind}" for kind, count in value.items()) or "nothing"
+    match value:
+        case None:
+            return "[dim]no data[/]"
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:.4g}"
+        case datetime():
+            return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+        case Enum():
+            return value.name
+        case Mapping():
+            return ", ".join(f"{count} {kind}" for kind, count in value.items()) or "nothing"
     return escape(str(value))
 
 

@@ -61,7 +61,7 @@ Proceed = Callable[[Call], Awaitable[Any]]
 Layer = Callable[[Call, Proceed], Awaitable[Any]]
 
 
-class Chain(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+class Chain(grpc.aio.ServerInterceptor):
     """The layers around every handler, put together once for each method."""
 
     def __init__(self, *, telemetry: Telemetry, max_calls: int) -> None:

@@ -88,7 +88,9 @@ class Server:
             return self._server.add_insecure_port(address)
         except RuntimeError:
             self._read.close()
-            raise FailedPrecondition(f"{address} cannot be listened on: another server has it, or it is not ours") from None
+            raise FailedPrecondition(
+                f"{address} cannot be listened on: another server has it, or it is not ours"
+            ) from None
 
     def _reflect(self) -> None:
         names = (*SERVICES, PROBE_NAME, reflection.SERVICE_NAME, REFLECTION_V1)

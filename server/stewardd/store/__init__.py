@@ -88,9 +88,10 @@ class Store:
         """Return the rows of *query*, read on this thread's own connection."""
         started = time.perf_counter()
         try:
-            return list(self._readers.execute(query))  # the bare cursor: Peewee would make a bool of a mean of bools
+            # The bare cursor: Peewee would make a bool of a mean of bools.
+            return list(self._readers.execute(query))  # type: ignore[no-untyped-call] # Peewee's stubs
         except peewee.OperationalError as error:
-            self._telemetry.log.error("store.read_failed", error=str(error))
+            self._telemetry.log.error("store.read_failed", error=str(error))  # noqa: TRY400 -- it is raised
             raise explained(error) from error
         finally:
             self._telemetry.queried(time.perf_counter() - started)

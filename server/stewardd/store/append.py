@@ -60,7 +60,7 @@ class Appender:
             for seq, row in fresh
         ]
         self._run(_insert_interactions, records)
-        self._newest_id = max(self._newest_id, max(row.interaction_id for _, row in fresh))
+        self._newest_id = max(self._newest_id, *(row.interaction_id for _, row in fresh))
 
     def _known(self, ids: list[bytes]) -> dict[bytes, tuple[int, int]]:
         found: dict[bytes, tuple[int, int]] = {}

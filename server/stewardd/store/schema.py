@@ -20,7 +20,9 @@ def migrate(database: SqliteDatabase) -> list[str]:
         runner = Runner(database, str(directory))
         unknown = [each.name for each in runner.status() if each.path is None]
         if unknown:
-            raise FailedPrecondition(f"the store is newer than this Steward, which does not know {unknown[-1]}: update it")
+            raise FailedPrecondition(
+                f"the store is newer than this Steward, which does not know {unknown[-1]}: update it"
+            )
         return list(runner.up())
 
 

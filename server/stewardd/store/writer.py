@@ -93,7 +93,7 @@ class Writer:
         return stored
 
     async def change(self, work: Callable[[SqliteDatabase], T]) -> T:
-        """Run *work* in a transaction of the store and return what it returns, when that is on disk. Raises as append."""
+        """Run *work* in a transaction and return what it returns, when that is on disk. Raises as append does."""
         result: T = await self._submit(work, 1, 0)
         return result
 
@@ -121,7 +121,9 @@ class Writer:
             if self._closing:
                 raise Unavailable("the server is stopping", reason="STOPPING", retry_after=1.0)
             if self._rows and (self._rows + rows > MOST_QUEUED_ROWS or self._bytes + size > MOST_QUEUED_BYTES):
-                raise ResourceExhausted("more is being written than the disk takes", reason="QUEUE_FULL", retry_after=0.1)
+                raise ResourceExhausted(
+                    "more is being written than the disk takes", reason="QUEUE_FULL", retry_after=0.1
+                )
             self._rows += rows
             self._bytes += size
             self._waiting.append(Job(work, rows, size, future))
@@ -182,7 +184,9 @@ class Writer:
         return results
 
     def _failed(self, group: list[Job], error: Exception) -> list[Any]:
-        if isinstance(error, peewee.OperationalError | peewee.InternalError):  # the disk: nobody would fare better alone
+        if isinstance(
+            error, peewee.OperationalError | peewee.InternalError
+        ):  # the disk: nobody would fare better alone
             self._error = explained(error)
             self._telemetry.log.error("writer.commit_failed", error=str(error), rows=sum(job.rows for job in group))
             return [explained(error) for _ in group]
@@ -225,7 +229,6 @@ class Writer:
                 sizes.append(len(job.work))
         flush()
         return results
-
 
     def _ran(self, work: Callable[[SqliteDatabase], Any]) -> Any:
         """Return what *work* returns, or raises: then what it did is undone, and the group goes on."""

@@ -1,5 +1,7 @@
 """Interactions, their sessions, and the facts about the store."""
 
+from typing import Any
+
 from peewee import (
     BigIntegerField,
     BlobField,
@@ -8,12 +10,13 @@ from peewee import (
     ForeignKeyField,
     IntegerField,
     Model,
+    SqliteDatabase,
     TextField,
 )
 from playhouse.sqlite_ext import AutoIncrementField
 
 
-def up(_migrator, db) -> None:
+def up(_migrator: Any, db: SqliteDatabase) -> None:
     """Create the first tables."""
 
     class Meta(Model):
