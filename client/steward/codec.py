@@ -203,8 +203,8 @@ def _encoding(message: Descriptor, kind: Any) -> Callable[[object], dict[str, An
     return _compiled(f"lambda value: {{{', '.join(entries)}}}", scope)
 
 
-_decoder: Callable[[Any, Descriptor], Callable[[Message], Any]] = cache(_decoding)
-_encoder: Callable[[Descriptor, Any], Callable[[object], dict[str, Any]]] = cache(_encoding)
+_decoder: Callable[[Any, Any], Callable[[Message], Any]] = cache(_decoding)
+_encoder: Callable[[Any, Any], Callable[[object], dict[str, Any]]] = cache(_encoding)
 
 
 def _hint(kind: type, name: str) -> tuple[Any, bool]:

@@ -30,9 +30,10 @@ def record(client: Client) -> None:
     sent = list(samples.interactions(COUNT, now=now))
     receipts = [client.record_interaction(each) for each in sent[: COUNT // 2]]
     receipts += [each for each in client.record_interactions(sent[COUNT // 2 :]) if isinstance(each, Receipt)]
-    again = [each for each in client.record_interactions(sent) if isinstance(each, Receipt) and each.already_stored]
+    again = client.record_interactions(sent)
+    known = sum(isinstance(each, Receipt) and each.already_stored for each in again)
     say(
-        f"{len(receipts)} interactions are on disk; sent again, {len(again)} were there already and none is there twice."
+        f"{len(receipts)} interactions are on disk; sent again, {known} were there already and none is there twice."
     )
     redacted = [(each, receipt) for each, receipt in zip(sent, receipts, strict=True) if receipt.redactions]
     say(f"{len(redacted)} of them held personal data. What was asked, and what is stored:")

@@ -1,0 +1,1 @@
+"""Tests of Steward: a real server, a real file, the real client."""

@@ -1,0 +1,25 @@
+"""
+What many tests start from: a server on a fresh store, and a client of it.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from steward import Client
+from stewardd.app import App
+from stewardd.testing import running_server
+
+
+@pytest.fixture
+def server() -> Iterator[App]:
+    """A server on a fresh store."""
+    with running_server() as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: App) -> Iterator[Client]:
+    """A client of the server."""
+    with Client(server.target) as connected:
+        yield connected

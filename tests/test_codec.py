@@ -1,0 +1,182 @@
+"""
+Messages to values and back, and errors to statuses and back.
+"""
+
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.message import Message
+from hypothesis import given
+from hypothesis import strategies as st
+
+from steward import codec, errors, ids, types
+from steward.errors import InvalidArgument
+from steward.status import DETAILS, STATUS, from_call, to_status
+from steward.types import FieldViolation
+from steward.v1 import analytics_pb2, health_pb2, imports_pb2, ingest_pb2, interaction_pb2, sessions_pb2
+
+TIMES = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.just(UTC))  # noqa: DTZ001 -- hypothesis adds it
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
+NUMBERS = st.floats(allow_nan=False)
+WHOLES = st.integers(-(2**63), 2**63 - 1)
+
+for each in (datetime, str, float, int):
+    st.register_type_strategy(each, {datetime: TIMES, str: TEXTS, float: NUMBERS, int: WHOLES}[each])
+
+PAIRS: list[tuple[type, type[Message]]] = [
+    (types.Interaction, interaction_pb2.Interaction),
+    (types.RecordedInteraction, interaction_pb2.RecordedInteraction),
+    (types.Receipt, ingest_pb2.Receipt),
+    (types.Rejection, ingest_pb2.Rejection),
+    (types.Session, sessions_pb2.Session),
+    (types.Summary, analytics_pb2.GetSummaryResponse),
+    (types.SystemHealth, health_pb2.GetSystemHealthResponse),
+    (types.ServerInfo, health_pb2.GetServerInfoResponse),
+]
+COUNTS = st.dictionaries(TEXTS, st.integers(0, 2**31 - 1))
+
+
+def values(kind: type) -> st.SearchStrategy[Any]:
+    """Return any value of *kind*."""
+    return st.builds(kind, redactions=COUNTS) if kind is types.Receipt else st.builds(kind)
+
+
+@pytest.mark.parametrize(("kind", "message"), PAIRS)
+@given(data=st.data())
+def test_a_value_comes_back_from_its_message(kind: type, message: type[Message], data: st.DataObject) -> None:
+    """
+    Any value that is encoded, sent and decoded is the same value.
+    """
+    value = data.draw(values(kind))
+
+    sent = message.FromString(codec.encode(message, value).SerializeToString())
+
+    assert value == codec.decode(kind, sent)
+
+
+@pytest.mark.parametrize(("kind", "message"), PAIRS)
+def test_a_value_has_the_fields_of_its_message(kind: type, message: type[Message]) -> None:
+    """
+    Names are those of the .proto, so that what is shown as JSON is what grpcurl shows.
+    """
+    assert {each.name for each in fields(kind)} == set(message.DESCRIPTOR.fields_by_name)
+
+
+def test_a_decoded_value_is_as_frozen_as_any() -> None:
+    """
+    Values made the fast way are of their class, and cannot be changed.
+    """
+    value = codec.decode(types.Receipt, ingest_pb2.Receipt(seq=5))
+
+    assert type(value) is types.Receipt
+    with pytest.raises(AttributeError):
+        value.seq = 6  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(("seconds", "nanos"), [(2**62, 0), (-(2**62), 0), (0, -1), (0, 10**9)])
+def test_a_time_that_is_none_is_named(seconds: int, nanos: int) -> None:
+    """
+    A Timestamp out of range is INVALID_ARGUMENT naming its field; of a batch's item, a rejection.
+    """
+    message = interaction_pb2.Interaction(occurred_at={"seconds": seconds, "nanos": nanos})  # type: ignore[arg-type]
+
+    outcome = codec.to_interaction(message)
+    imported = codec.to_imported(imports_pb2.ImportedInteraction(row=7, interaction=message))
+
+    assert isinstance(outcome, types.Rejection)
+    assert ["occurred_at"] == [each.field for each in outcome.violations]
+    assert types.ImportRejection(7, outcome.violations) == imported
+
+
+def test_a_component_status_of_a_newer_server_is_unspecified() -> None:
+    """
+    An enum value this client does not know is no error.
+    """
+    message = health_pb2.GetSystemHealthResponse.FromString(b"\x08\x63")
+
+    assert types.ComponentStatus.UNSPECIFIED == codec.decode(types.SystemHealth, message).status
+
+
+class Failed(grpc.RpcError):
+    """A call that failed as a server said."""
+
+    def __init__(self, code: grpc.StatusCode, message: str, trailers: list[tuple[str, str | bytes]]) -> None:
+        self.code = lambda: code
+        self.details = lambda: message
+        self.trailing_metadata = lambda: trailers
+
+
+@pytest.mark.parametrize("kind", STATUS)
+def test_an_error_comes_back_as_the_class_that_was_raised(kind: type[errors.Error]) -> None:
+    """
+    An error and all that it tells survives the wire.
+    """
+    violation = FieldViolation("query", "must be text")
+    sent = kind("said so", reason="QUEUE_FULL", violations=[violation], retry_after=1.25)
+
+    status = to_status(sent, request_id="r-1")
+    got = from_call(Failed(STATUS[kind], status.message, [(DETAILS, status.SerializeToString())]))
+
+    assert (kind, "said so", "QUEUE_FULL", (violation,), 1.25, "r-1") == (
+        type(got),
+        got.message,
+        got.reason,
+        got.violations,
+        got.retry_after,
+        got.request_id,
+    )
+
+
+def test_every_error_has_its_own_status() -> None:
+    """
+    No two classes of the tree share a status, and none is without.
+    """
+    leaves = set(errors.Error.__subclasses__())
+
+    assert leaves == set(STATUS)
+    assert len(leaves) == len(set(STATUS.values()))
+
+
+def test_a_status_of_another_program_is_still_an_error() -> None:
+    """
+    A code that Steward does not use, and details that are none, are told as they are.
+    """
+    got = from_call(Failed(grpc.StatusCode.DATA_LOSS, "gone", [(DETAILS, b"\xff\xff")]))
+
+    assert (errors.Error, "DATA_LOSS: gone", None) == (type(got), got.message, got.retry_after)
+
+
+def test_an_error_names_its_first_field() -> None:
+    """
+    The message of an invalid argument is its first violation, and says how many more there are.
+    """
+    assert "a: must b (and 1 more)" == str(InvalidArgument.of(FieldViolation("a", "must b"), FieldViolation("c", "d")))
+
+
+@given(st.integers(0, 2**48 - 1), st.binary())
+def test_a_derived_id_is_a_uuid7_of_its_content(milliseconds: int, content: bytes) -> None:
+    """
+    An id made from content is always the same, is a UUIDv7, and sorts by its time.
+    """
+    text = ids.derive(milliseconds, content)
+    parsed = ids.parse(text)
+
+    assert parsed is not None
+    assert (text, text, milliseconds) == (
+        ids.derive(milliseconds, content),
+        ids.spell(parsed),
+        int.from_bytes(parsed[:6], "big"),
+    )
+
+
+def test_minted_ids_differ() -> None:
+    """
+    Every id that is minted is another UUIDv7.
+    """
+    minted = {ids.mint() for _ in range(1000)}
+
+    assert 1000 == len(minted)
+    assert all(ids.parse(each) for each in minted)
