@@ -4,7 +4,7 @@ Puts a daemon together, in order, and takes it apart in the reverse order.
 
 import asyncio
 import signal
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, suppress
 from importlib.util import find_spec
 
 from steward.errors import FailedPrecondition
@@ -72,6 +72,24 @@ def _private(config: Config) -> None:
         config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise FailedPrecondition(f"{config.data} cannot be made: {error.strerror}. Give another --data") from None
+
+
+def migrate(config: Config) -> tuple[list[str], str]:
+    """
+    Bring the store of *config* up to date; return what was applied, and the version it has now.
+
+    Raises: FailedPrecondition when a daemon holds the store, or it is not one.
+    """
+    _private(config)
+    with ExitStack() as stack:
+        lock = Lock(config.data)
+        stack.callback(lock.release)
+        telemetry = Telemetry(level=config.log_level)
+        stack.callback(telemetry.close)
+        refuse_old_sqlite(allowed=config.allow_old_sqlite)
+        store = Store(config.data, telemetry=telemetry)
+        stack.callback(store.close)
+        return store.applied, store.schema_version
 
 
 def serve(config: Config) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from steward.errors import Error
 from stewardd import config as settings
+from stewardd.app import migrate as migrate_store
 from stewardd.app import serve as run
 
 app = typer.Typer(
@@ -41,6 +42,13 @@ def config(listen: Listen = None, data: Data = None, insecure: Insecure = None, 
     for name, field in settings.Config.model_fields.items():
         value = getattr(chosen, name)
         typer.echo(f"STEWARD_{name.upper()}={'' if value is None else value}  # {field.description}")
+
+
+@app.command()
+def migrate(data: Data = None) -> None:
+    """Bring the schema of a store up to date without serving, and say what was done."""
+    applied, version = migrate_store(settings.load(data=data))
+    typer.echo(f"applied {', '.join(applied) or 'nothing'}; the schema is {version}")
 
 
 def main() -> None:
