@@ -87,7 +87,7 @@ def test_a_time_that_is_none_is_named(seconds: int, nanos: int) -> None:
     imported = codec.to_imported(imports_pb2.ImportedInteraction(row=7, interaction=message))
 
     assert isinstance(outcome, types.Rejection)
-    assert [each.field for each in outcome.violations] == ["occurred_at"]
+    assert ["occurred_at"] == [each.field for each in outcome.violations]
     assert types.ImportRejection(7, outcome.violations) == imported
 
 
@@ -97,7 +97,7 @@ def test_a_component_status_of_a_newer_server_is_unspecified() -> None:
     """
     message = health_pb2.GetSystemHealthResponse.FromString(b"\x08\x63")
 
-    assert codec.decode(types.SystemHealth, message).status == types.ComponentStatus.UNSPECIFIED
+    assert types.ComponentStatus.UNSPECIFIED == codec.decode(types.SystemHealth, message).status
 
 
 class Failed(grpc.RpcError):
@@ -153,7 +153,7 @@ def test_an_error_names_its_first_field() -> None:
     """
     The message of an invalid argument is its first violation, and says how many more there are.
     """
-    assert str(InvalidArgument.of(FieldViolation("a", "must b"), FieldViolation("c", "d"))) == "a: must b (and 1 more)"
+    assert "a: must b (and 1 more)" == str(InvalidArgument.of(FieldViolation("a", "must b"), FieldViolation("c", "d")))
 
 
 @given(st.integers(0, 2**48 - 1), st.binary())
@@ -178,5 +178,5 @@ def test_minted_ids_differ() -> None:
     """
     minted = {ids.mint() for _ in range(1000)}
 
-    assert len(minted) == 1000
+    assert 1000 == len(minted)
     assert all(ids.parse(each) for each in minted)

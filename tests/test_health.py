@@ -43,12 +43,12 @@ def test_a_fresh_server_is_well(client: Client) -> None:
 
     found = client.get_system_health()
 
-    assert [each.name for each in found.components] == ["store", "writer", "privacy", "disk"]
+    assert ["store", "writer", "privacy", "disk"] == [each.name for each in found.components]
     assert all(each.reason for each in found.components)
     assert max(each.status for each in found.components) == found.status
     figures = {figure.name: figure.value for each in found.components for figure in each.figures}
     assert figures["database_size"] >= 4096
-    assert (figures["queue_depth"], figures["queue_age"]) == (0, 0)
+    assert (0, 0) == (figures["queue_depth"], figures["queue_age"])
     assert 0 < figures["last_commit"] < 60
 
 
@@ -61,7 +61,7 @@ def test_a_full_disk_is_told_before_it_hurts(tmp_path: Path) -> None:
         found = client.get_system_health()
 
     (disk,) = (each for each in found.components if each.name == "disk")
-    assert (disk.status, found.status) == (ComponentStatus.DEGRADED, ComponentStatus.DEGRADED)
+    assert (ComponentStatus.DEGRADED, ComponentStatus.DEGRADED) == (disk.status, found.status)
     assert f"less than the {wanted} MB" in disk.reason
 
 
@@ -101,9 +101,9 @@ def test_server_info_counts_calls_and_errors(client: Client) -> None:
     info = client.get_server_info()
 
     (figures,) = (each for each in info.rpcs if each.method.endswith("/RecordInteraction"))
-    assert (figures.calls, figures.errors) == (3, 1)
+    assert (3, 1) == (figures.calls, figures.errors)
     assert 0 < figures.mean_seconds <= figures.p99_seconds < 60
-    assert (info.limits, info.schema_version, info.redaction_rules_version) == (LIMITS, "0001_interactions", "1")
+    assert (LIMITS, "0001_interactions", "1") == (info.limits, info.schema_version, info.redaction_rules_version)
     assert all((info.version, info.sqlite_version, info.python_version, info.grpc_version, info.protobuf_version))
 
 
@@ -128,7 +128,7 @@ def test_a_probe_is_told_that_each_service_serves(probe: health_pb2_grpc.HealthS
 
     watch = probe.Watch(request)
 
-    assert (probe.Check(request).status, next(iter(watch)).status) == (SERVING, SERVING)
+    assert (SERVING, SERVING) == (probe.Check(request).status, next(iter(watch)).status)
     watch.cancel()
 
 
@@ -163,7 +163,7 @@ def test_a_watcher_sees_the_server_stop() -> None:
     second = next(watch).status
     channel.close()
 
-    assert (first, second) == (SERVING, NOT_SERVING)
+    assert (SERVING, NOT_SERVING) == (first, second)
 
 
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])

@@ -45,8 +45,8 @@ def test_an_import_counts_what_became_of_each(client: Client) -> None:
 
     report = client.import_interactions(batches)
 
-    assert (report.read, report.stored, report.already_stored, report.rejected) == (5, 3, 1, 1)
-    assert [(each.row, each.violations[0].field) for each in report.rejections] == [(3, "user_rating")]
+    assert (5, 3, 1, 1) == (report.read, report.stored, report.already_stored, report.rejected)
+    assert [(3, "user_rating")] == [(each.row, each.violations[0].field) for each in report.rejections]
 
 
 def test_an_import_keeps_what_quality_has_to_see(client: Client) -> None:
@@ -58,8 +58,8 @@ def test_an_import_keeps_what_quality_has_to_see(client: Client) -> None:
     report = client.import_interactions([[odd]])
 
     found = client.get_interaction(odd.interaction.interaction_id)
-    assert report.stored == 1
-    assert (found.query, found.response_time_seconds, found.occurred_at.year) == ("", -2.5, 2030)
+    assert 1 == report.stored
+    assert ("", -2.5, 2030) == (found.query, found.response_time_seconds, found.occurred_at.year)
 
 
 def test_an_import_redacts_and_keeps_pseudonyms(client: Client) -> None:
@@ -71,7 +71,7 @@ def test_an_import_redacts_and_keeps_pseudonyms(client: Client) -> None:
     client.import_interactions([[item]])
 
     found = client.get_interaction(item.interaction.interaction_id)
-    assert (found.session, found.query) == ("2714dfeca1bf6fed", "I am [EMAIL_REDACTED]")
+    assert ("2714dfeca1bf6fed", "I am [EMAIL_REDACTED]") == (found.session, found.query)
 
 
 BAD = [
@@ -93,7 +93,7 @@ def test_what_cannot_be_kept_is_rejected_with_its_row(client: Client, item: Impo
     """
     report = client.import_interactions([[item, imported(2)]])
 
-    assert (report.stored, report.rejected) == (1, 1)
+    assert (1, 1) == (report.stored, report.rejected)
     assert (1, field) == (report.rejections[0].row, report.rejections[0].violations[0].field)
 
 
@@ -135,7 +135,7 @@ def test_an_empty_import_is_nothing(client: Client) -> None:
     """
     A stream without batches, or with empty ones, stores nothing.
     """
-    assert (client.import_interactions([]).read, client.import_interactions([[], []]).read) == (0, 0)
+    assert (0, 0) == (client.import_interactions([]).read, client.import_interactions([[], []]).read)
 
 
 # The predecessor's files
@@ -200,7 +200,7 @@ def test_rows_that_differ_have_ids_that_differ(tmp_path: Path) -> None:
     with LegacyFile(legacy_file(tmp_path / "f.db", {}, {}, {"query": "other"})) as file:
         ids = {each.interaction.interaction_id for each in file.interactions() if isinstance(each, ImportedInteraction)}
 
-    assert len(ids) == 3
+    assert 3 == len(ids)
 
 
 def test_a_session_that_is_no_hash_gets_a_pseudonym(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_a_session_that_is_no_hash_gets_a_pseudonym(tmp_path: Path) -> None:
     """
     row = the_only(legacy_file(tmp_path / "f.db", {"session_id": "jordan's chat"}))
 
-    assert (row.interaction.session_id, row.session) == ("jordan's chat", "")
+    assert ("jordan's chat", "") == (row.interaction.session_id, row.session)
 
 
 def test_what_the_predecessor_left_out_is_not_known(tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def test_what_the_predecessor_left_out_is_not_known(tmp_path: Path) -> None:
     names = ("response_time", "response_length", "success", "user_rating", "code_snippets_shown", "conversation_turn")
     row = the_only(legacy_file(tmp_path / "f.db", dict.fromkeys((*names, "query_type", "follow_up_query")))).interaction
 
-    assert (
+    assert (None, None, None, None, 0, 1, "", False) == (
         row.response_time_seconds,
         row.response_length,
         row.success,
@@ -228,7 +228,7 @@ def test_what_the_predecessor_left_out_is_not_known(tmp_path: Path) -> None:
         row.conversation_turn,
         row.query_type,
         row.follow_up_query,
-    ) == (None, None, None, None, 0, 1, "", False)
+    )
 
 
 ODD: list[tuple[dict[str, Any], str]] = [
@@ -267,7 +267,7 @@ def test_text_that_is_not_utf8_is_a_rejection(tmp_path: Path) -> None:
     bad = the_only(path)
 
     assert isinstance(bad, ImportRejection)
-    assert [each.field for each in bad.violations] == ["query"]
+    assert ["query"] == [each.field for each in bad.violations]
 
 
 def damaged(content: bytes) -> bytes:
@@ -276,12 +276,12 @@ def damaged(content: bytes) -> bytes:
 
 
 REFUSALS = {
-    "not a database": (lambda content: b"root:x:0:0", "it holds no SQLite database"),
+    "not a database": (lambda _: b"root:x:0:0", "it holds no SQLite database"),
     "cut short": (lambda content: content[:-4096], "is truncated"),
     "damaged": (damaged, "is damaged"),
     "gzip cut short": (lambda content: gzip.compress(content)[:-200], "is truncated: its gzip ends too early"),
-    "gzip damaged": (lambda content: b"\x1f\x8b\x08\x00" + b"\xff" * 50, "is damaged"),
-    "empty": (lambda content: b"", "it holds no SQLite database"),
+    "gzip damaged": (lambda _: b"\x1f\x8b\x08\x00" + b"\xff" * 50, "is damaged"),
+    "empty": (lambda _: b"", "it holds no SQLite database"),
 }
 
 
@@ -337,7 +337,7 @@ def test_changes_beside_the_file_are_not_lost_in_silence(tmp_path: Path) -> None
         with database:
             database.execute("DELETE FROM user_interactions")
 
-        with pytest.raises(InvalidArgument, match="has changes in file.db-wal"):
+        with pytest.raises(InvalidArgument, match=r"has changes in file\.db-wal"):
             LegacyFile(path)
 
 
@@ -352,7 +352,7 @@ def test_the_predecessors_own_file_is_imported_whole(client: Client) -> None:
     first, again = client.import_interactions([rows]), client.import_interactions([rows])
     found = client.get_summary(since=datetime(2025, 8, 1, tzinfo=UTC), until=datetime(2025, 10, 2, tzinfo=UTC))
 
-    assert (first.stored, first.rejected, again.stored, again.already_stored) == (100, 0, 0, 100)
+    assert (100, 0, 0, 100) == (first.stored, first.rejected, again.stored, again.already_stored)
     assert (10, "session_analytics" in skipped) == (found.sessions.total, True)
     assert plain_sql(REAL) == pytest.approx(
         (
@@ -391,5 +391,5 @@ def test_the_samples_are_good(client: Client) -> None:
     """
     The interactions that other tests start from are taken by a live call and by an import.
     """
-    assert client.record_interaction(interaction(occurred_at=NOON)).seq == 1
-    assert client.import_interactions([[imported()]]).stored == 1
+    assert 1 == client.record_interaction(interaction(occurred_at=NOON)).seq
+    assert 1 == client.import_interactions([[imported()]]).stored

@@ -74,12 +74,12 @@ def test_personal_data_is_redacted_wherever_it_is_written(client: Client) -> Non
     receipt = client.record_interaction(sent)
     stored = client.get_interaction(receipt.interaction_id)
 
-    assert receipt.redactions == {"EMAIL": 2, "IP": 1}
-    assert (
+    assert {"EMAIL": 2, "IP": 1} == receipt.redactions
+    assert ("I am [EMAIL_REDACTED]", "[EMAIL_REDACTED]", "from [IP_REDACTED]") == (
         stored.query,
         stored.user_role,
         stored.query_type,
-    ) == ("I am [EMAIL_REDACTED]", "[EMAIL_REDACTED]", "from [IP_REDACTED]")
+    )
 
 
 def test_a_pseudonym_is_of_the_session_and_the_key() -> None:
@@ -118,14 +118,14 @@ def test_a_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
     made = load_key(tmp_path, given=None, fresh=True)
 
     assert made == load_key(tmp_path, given=None, fresh=False)
-    assert stat.S_IMODE((tmp_path / "privacy.key").stat().st_mode) == 0o600
+    assert 0o600 == stat.S_IMODE((tmp_path / "privacy.key").stat().st_mode)
 
 
 def test_a_given_key_wins_over_the_file(tmp_path: Path) -> None:
     """
     The key of the environment is taken, and no file made.
     """
-    assert load_key(tmp_path, given=KEY.hex(), fresh=True) == KEY
+    assert KEY == load_key(tmp_path, given=KEY.hex(), fresh=True)
     assert not (tmp_path / "privacy.key").exists()
 
 

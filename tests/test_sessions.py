@@ -33,7 +33,7 @@ def test_a_session_sums_its_interactions_up(client: Client) -> None:
         found.started_at,
         found.last_activity_at,
     )
-    assert (
+    assert (3, 1, 1.5, 3, 6, 4.0, False) == (
         found.total_queries,
         found.successful_queries,
         found.mean_response_time_seconds,
@@ -41,7 +41,7 @@ def test_a_session_sums_its_interactions_up(client: Client) -> None:
         found.total_citations,
         found.mean_rating,
         found.conversion_achieved,
-    ) == (3, 1, 1.5, 3, 6, 4.0, False)
+    )
 
 
 def test_what_is_not_known_has_no_mean(client: Client) -> None:
@@ -52,7 +52,7 @@ def test_what_is_not_known_has_no_mean(client: Client) -> None:
 
     found = client.get_session(session_id="session-1")
 
-    assert (found.mean_response_time_seconds, found.mean_rating) == (None, None)
+    assert (None, None) == (found.mean_response_time_seconds, found.mean_rating)
 
 
 def test_sessions_agree_with_their_rows_however_they_arrive(client: Client) -> None:
@@ -108,7 +108,7 @@ def test_a_session_converts_as_the_setting_says(tmp_path: Path) -> None:
         converted = [client.get_session(session_id=each).conversion_achieved for each in ("yes", "no")]
         rate = client.get_summary(since=NOON).sessions.conversion_rate
 
-    assert (converted, rate) == ([True, False], 0.5)
+    assert ([True, False], 0.5) == (converted, rate)
 
 
 def test_sessions_are_listed_by_their_start(client: Client) -> None:
@@ -127,8 +127,8 @@ def test_sessions_are_listed_by_their_start(client: Client) -> None:
     window = client.list_sessions(since=NOON + timedelta(hours=2), until=NOON + timedelta(hours=8), page_size=2)
     even = client.list_sessions(user_roles=["r-0"], page_size=2)
 
-    assert [(each.started_at - NOON) // timedelta(hours=1) for each in window] == [7, 6, 5, 4, 3, 2]
-    assert [(each.started_at - NOON) // timedelta(hours=1) for each in even] == [8, 6, 4, 2, 0]
+    assert [7, 6, 5, 4, 3, 2] == [(each.started_at - NOON) // timedelta(hours=1) for each in window]
+    assert [8, 6, 4, 2, 0] == [(each.started_at - NOON) // timedelta(hours=1) for each in even]
 
 
 def test_a_session_is_found_by_either_key(client: Client) -> None:
@@ -147,7 +147,7 @@ def test_a_session_that_is_not_there_is_not_found(client: Client) -> None:
     for key in ({"session_id": "nobody"}, {"session": "ab" * 16}):
         with pytest.raises(NotFound) as caught:
             client.get_session(**key)
-        assert caught.value.reason == "SESSION_NOT_FOUND"
+        assert "SESSION_NOT_FOUND" == caught.value.reason
 
 
 @pytest.mark.parametrize(
@@ -171,4 +171,4 @@ def test_a_window_ends_after_it_starts(client: Client) -> None:
     with pytest.raises(InvalidArgument) as caught:
         list(client.list_sessions(since=NOON, until=NOON - timedelta(days=1)))
 
-    assert [each.field for each in caught.value.violations] == ["until"]
+    assert ["until"] == [each.field for each in caught.value.violations]

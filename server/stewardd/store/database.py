@@ -55,19 +55,24 @@ def open_writer(path: Path) -> SqliteDatabase:
     Raises: FailedPrecondition when the file is not a Steward's.
     """
     path.touch(mode=0o600, exist_ok=True)
-    database = SqliteDatabase(str(path), pragmas=_WRITER, thread_safe=False, check_same_thread=False)
     try:
+        _refuse_foreign(path)
+        database = SqliteDatabase(str(path), pragmas=_WRITER, thread_safe=False, check_same_thread=False)
         database.connect()
-        _refuse_foreign(database, path)
         database.execute_sql(f"PRAGMA application_id = {APPLICATION_ID}")
     except peewee.DatabaseError as error:
         raise FailedPrecondition(f"{path} cannot be opened as a store: {error}") from error
     return database
 
 
-def _refuse_foreign(database: SqliteDatabase, path: Path) -> None:
-    (application_id,) = database.execute_sql("PRAGMA application_id").fetchone()
-    (objects,) = database.execute_sql("SELECT COUNT(*) FROM sqlite_master").fetchone()
+def _refuse_foreign(path: Path) -> None:
+    """Look before the pragmas: they would change what is not ours."""
+    database = SqliteDatabase(path.as_uri() + "?mode=ro", uri=True)
+    try:
+        (application_id,) = database.execute_sql("PRAGMA application_id").fetchone()
+        (objects,) = database.execute_sql("SELECT COUNT(*) FROM sqlite_master").fetchone()
+    finally:
+        database.close()
     if objects and application_id != APPLICATION_ID:
         raise FailedPrecondition(f"{path} is another program's database: give STEWARD_DATA another directory")
 
