@@ -39,7 +39,6 @@ check: setup ## format, lint, types, contracts of imports and protos
 	@$(BIN)/ruff format --check --diff .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/basedpyright
 	@$(BIN)/lint-imports
 	@$(BIN)/buf lint protos
 	@$(BIN)/buf format protos --diff --exit-code

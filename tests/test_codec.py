@@ -103,10 +103,20 @@ def test_a_component_status_of_a_newer_server_is_unspecified() -> None:
 class Failed(grpc.RpcError):
     """A call that failed as a server said."""
 
-    def __init__(self, code: grpc.StatusCode, message: str, trailers: list[tuple[str, str | bytes]]) -> None:
-        self.code = lambda: code
-        self.details = lambda: message
-        self.trailing_metadata = lambda: trailers
+    def __init__(self, code: grpc.StatusCode, message: str, details: bytes) -> None:
+        self._code, self._message, self._details = code, message, details
+
+    def code(self) -> grpc.StatusCode:
+        """Return the status."""
+        return self._code
+
+    def details(self) -> str:
+        """Return the message."""
+        return self._message
+
+    def trailing_metadata(self) -> Any:
+        """Return the trailers."""
+        return ((DETAILS, self._details),)
 
 
 @pytest.mark.parametrize("kind", STATUS)
@@ -118,7 +128,7 @@ def test_an_error_comes_back_as_the_class_that_was_raised(kind: type[errors.Erro
     sent = kind("said so", reason="QUEUE_FULL", violations=[violation], retry_after=1.25)
 
     status = to_status(sent, request_id="r-1")
-    got = from_call(Failed(STATUS[kind], status.message, [(DETAILS, status.SerializeToString())]))
+    got = from_call(Failed(STATUS[kind], status.message, status.SerializeToString()))
 
     assert (kind, "said so", "QUEUE_FULL", (violation,), 1.25, "r-1") == (
         type(got),
@@ -144,7 +154,7 @@ def test_a_status_of_another_program_is_still_an_error() -> None:
     """
     A code that Steward does not use, and details that are none, are told as they are.
     """
-    got = from_call(Failed(grpc.StatusCode.DATA_LOSS, "gone", [(DETAILS, b"\xff\xff")]))
+    got = from_call(Failed(grpc.StatusCode.DATA_LOSS, "gone", b"\xff\xff"))
 
     assert (errors.Error, "DATA_LOSS: gone", None) == (type(got), got.message, got.retry_after)
 

@@ -12,7 +12,8 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
-from steward import Client, ComponentStatus, InvalidArgument, Unavailable
+from steward import Client, ComponentStatus, InvalidArgument, NotFound, Unavailable
+from steward.status import from_call
 from steward.types import LIMITS
 from stewardd import health
 from stewardd.app import App
@@ -148,8 +149,7 @@ def test_an_unknown_service_is_not_found(probe: health_pb2_grpc.HealthStub) -> N
     with pytest.raises(grpc.RpcError) as caught:
         probe.Check(health_pb2.HealthCheckRequest(service="nobody"))
 
-    assert isinstance(caught.value, grpc.Call)
-    assert grpc.StatusCode.NOT_FOUND is caught.value.code()
+    assert NotFound is type(from_call(caught.value))
 
 
 def test_a_watcher_sees_the_server_stop() -> None:

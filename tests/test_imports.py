@@ -5,7 +5,7 @@ Bringing interactions in from elsewhere, and the predecessor's files.
 import gzip
 import math
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -275,7 +275,7 @@ def damaged(content: bytes) -> bytes:
     return content[:4096] + b"\xa5" * 4096 + content[8192:]
 
 
-REFUSALS = {
+REFUSALS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "not a database": (lambda _: b"root:x:0:0", "it holds no SQLite database"),
     "cut short": (lambda content: content[:-4096], "is truncated"),
     "damaged": (damaged, "is damaged"),

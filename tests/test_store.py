@@ -2,6 +2,7 @@
 The file: how it is opened, its schema, what is refused, and groups of changes.
 """
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -176,9 +177,7 @@ def test_a_job_that_fails_undoes_itself_alone(store: Store) -> None:
         Session.update(user_role="changed").bind(db).execute()
         raise LookupError("no")
 
-    async def group() -> list[Any]:
-        import asyncio  # noqa: PLC0415 -- only here
-
+    async def group() -> Any:
         jobs = [store.append([row()]), store.change(bad), store.append([row()])]
         return await asyncio.gather(*jobs, return_exceptions=True)
 
@@ -193,9 +192,7 @@ def test_a_row_that_the_database_refuses_fails_alone(store: Store) -> None:
     A row that cannot be bound fails its own call, and the others of its group are stored.
     """
 
-    async def group() -> list[Any]:
-        import asyncio  # noqa: PLC0415 -- only here
-
+    async def group() -> Any:
         bad = row()._replace(response_length=2**70)
         return await asyncio.gather(*(store.append([each]) for each in (row(), bad, row())), return_exceptions=True)
 
@@ -211,9 +208,7 @@ def test_a_full_queue_refuses_with_a_time_to_come_back(store: Store, monkeypatch
     """
     monkeypatch.setattr(writer, "MOST_QUEUED_ROWS", 5)
 
-    async def flood() -> list[Any]:
-        import asyncio  # noqa: PLC0415 -- only here
-
+    async def flood() -> Any:
         return await asyncio.gather(*(store.append([row(), row()]) for _ in range(20)), return_exceptions=True)
 
     results = wait(flood())
@@ -233,8 +228,6 @@ def test_a_closing_store_writes_what_waits_and_takes_no_more(tmp_path: Path) -> 
     opened = Store(tmp_path, telemetry=telemetry)
 
     async def close() -> tuple[list[Any], Any]:
-        import asyncio  # noqa: PLC0415 -- only here
-
         jobs = [asyncio.ensure_future(opened.append([row()])) for _ in range(50)]
         await asyncio.sleep(0)  # each has submitted
         await asyncio.to_thread(opened.close)
@@ -277,7 +270,7 @@ def test_an_error_of_the_disk_is_told_as_what_it_means(name: str, kind: type) ->
     A full disk and a broken one are not the caller's fault, and say what happened to the call.
     """
     error = peewee.OperationalError("something internal")
-    error.orig = type("Raw", (), {"sqlite_errorname": name})()
+    vars(error)["orig"] = type("Raw", (), {"sqlite_errorname": name})()
 
     found = explained(error)
 

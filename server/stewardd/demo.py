@@ -32,7 +32,7 @@ def record(client: Client) -> None:
     receipts += [each for each in client.record_interactions(sent[COUNT // 2 :]) if isinstance(each, Receipt)]
     again = client.record_interactions(sent)
     known = sum(isinstance(each, Receipt) and each.already_stored for each in again)
-    say(f"{len(receipts)} interactions are on disk; sent again, {known} were there already and none is there twice.")
+    say(f"{len(receipts)} interactions are on disk. Sent again, {known} were there already.")
     redacted = [(each, receipt) for each, receipt in zip(sent, receipts, strict=True) if receipt.redactions]
     say(f"{len(redacted)} of them held personal data. What was asked, and what is stored:")
     for interaction, receipt in redacted:

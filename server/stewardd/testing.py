@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -66,13 +66,23 @@ class Daemon:
     """A server in a process of its own. It serves once this is made; use it as a context, or `stop` or `kill` it."""
 
     def __init__(
-        self, data: Path, *flags: str, listen: str = ANY_PORT, environment: Mapping[str, str] | None = None
+        self,
+        data: Path,
+        *flags: str,
+        listen: str = ANY_PORT,
+        environment: Mapping[str, str] | None = None,
+        stdout: Path | None = None,
     ) -> None:
-        """Start `stewardd serve` on *data*. Raises: RuntimeError with what it said when it does not come to serve."""
+        """
+        Start `stewardd serve` on *data*, its stdout into the file *stdout* if given.
+
+        Raises: RuntimeError with what it said when it does not come to serve.
+        """
         command = [sys.executable, "-m", "stewardd", "serve", "--listen", listen, "--data", str(data), *flags]
-        self.process = subprocess.Popen(  # noqa: S603 -- our own program
-            command, stderr=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})}
-        )
+        with stdout.open("wb") if stdout else nullcontext() as output:
+            self.process = subprocess.Popen(  # noqa: S603 -- our own program
+                command, stdout=output, stderr=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})}
+            )
         self.log: list[str] = []  # what it wrote to stderr
         self.target = ""
         self._settled = threading.Event()
