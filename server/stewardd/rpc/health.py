@@ -1,5 +1,5 @@
 """
-HealthService: decode, call, encode. And grpc.health.v1, which probes ask.
+HealthService: decode, call, encode.
 """
 
 import platform
@@ -10,8 +10,6 @@ from typing import Any
 
 import grpc
 from google import protobuf
-from grpc_health.v1 import health_pb2 as probe_pb2
-from grpc_health.v1.health import aio
 
 from steward import codec
 from steward.types import LIMITS, RpcFigures, ServerInfo
@@ -21,8 +19,6 @@ from stewardd import health
 from stewardd.privacy import RULES_VERSION
 from stewardd.rpc.readers import Readers
 from stewardd.store import SQLITE_VERSION, Store
-
-SERVING, NOT_SERVING = probe_pb2.HealthCheckResponse.SERVING, probe_pb2.HealthCheckResponse.NOT_SERVING
 
 
 class Health(HealthServiceServicer):
@@ -68,23 +64,3 @@ class Health(HealthServiceServicer):
             rpcs=await self._read(self._rpcs),
         )
         return codec.encode(health_pb2.GetServerInfoResponse, info)
-
-
-class Probe(aio.HealthServicer):  # type: ignore[misc]
-    """grpc.health.v1.Health, with the List that the library's servicer lacks. Nothing serves until `serve`."""
-
-    def __init__(self, services: tuple[str, ...]) -> None:
-        super().__init__()
-        self._server_status.clear()
-        self._server_status.update(dict.fromkeys(("", *services), NOT_SERVING))
-
-    async def List(self, request: Any, context: Any) -> Any:
-        statuses = {
-            service: probe_pb2.HealthCheckResponse(status=status) for service, status in self._server_status.items()
-        }
-        return probe_pb2.HealthListResponse(statuses=statuses)
-
-    async def serve(self) -> None:
-        """Say that everything serves."""
-        for service in tuple(self._server_status):
-            await self.set(service, SERVING)

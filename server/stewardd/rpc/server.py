@@ -17,7 +17,8 @@ from stewardd.config import Config
 from stewardd.privacy import Redactor
 from stewardd.rpc.chain import Chain
 from stewardd.rpc.data_management import DataManagement
-from stewardd.rpc.health import Health, Probe
+from stewardd.rpc.health import Health
+from stewardd.rpc.probe import Probe
 from stewardd.rpc.readers import Readers
 from stewardd.store import Store
 from stewardd.telemetry import Telemetry
@@ -79,7 +80,7 @@ class Server:
 
     async def stop(self, *, grace: float) -> None:
         """Say NOT_SERVING, take no more calls, and give those under way *grace* seconds."""
-        await self._probe.enter_graceful_shutdown()
+        await self._probe.stop()
         await self._server.stop(grace)
         self._read.close()
 
