@@ -1,8 +1,8 @@
 """
 grpc.health.v1.Health: what Kubernetes, grpc_health_probe and load balancers ask.
 
-The library's servicer has no List, says SERVING before anything is ready, and keeps its watchers waiting through a stop,
-which takes up the whole grace.
+The library's servicer has no List, says SERVING before anything is ready, and keeps its watchers waiting through a
+stop, which takes up the whole grace.
 """
 
 import asyncio
