@@ -4,6 +4,8 @@ How a store's file is opened: pragmas, and the refusals that come before the fir
 The one place that is SQLite's own. Peewee takes SQLite from the pysqlite3 wheel where that is installed.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +14,16 @@ from peewee import SqliteDatabase
 
 from steward.errors import Error, FailedPrecondition, ResourceExhausted, Unavailable
 
-_SQLITE: Any = vars(peewee)["sqlite3"]  # the one that Peewee took
-SQLITE_VERSION: str = _SQLITE.sqlite_version
+SQLITE_VERSION: str = peewee.sqlite3.sqlite_version
 SAFE_SQLITE = (3, 51, 3)  # 3.7.0 to 3.51.2 can corrupt a WAL that two connections reset: https://sqlite.org/wal.html
 APPLICATION_ID = 0x53545744  # STWD
 JOURNAL_LIMIT = 64 * 1024 * 1024
 
-_WRITER = {
+_FRESH = {  # written into the file, so once: a write on each start would need room on a full disk
     "auto_vacuum": "INCREMENTAL",  # only takes before the first table
+    "application_id": APPLICATION_ID,
+}
+_WRITER = {
     "journal_mode": "WAL",
     "synchronous": "FULL",  # a commit is on disk when it returns
     "secure_delete": "ON",  # the wheel's default leaves deleted text in the file
@@ -41,7 +45,7 @@ _READER = {
 
 def refuse_old_sqlite(*, allowed: bool) -> None:
     """Raise FailedPrecondition when SQLite is one that can corrupt the store, unless that is *allowed*."""
-    if _SQLITE.sqlite_version_info < SAFE_SQLITE and not allowed:
+    if peewee.sqlite3.sqlite_version_info < SAFE_SQLITE and not allowed:
         raise FailedPrecondition(
             f"SQLite {SQLITE_VERSION} can corrupt a write-ahead log: install pysqlite3 for 3.51.3 or newer, "
             "or set STEWARD_ALLOW_OLD_SQLITE=1 to serve all the same"
@@ -55,26 +59,33 @@ def open_writer(path: Path) -> SqliteDatabase:
     Raises: FailedPrecondition when the file is not a Steward's.
     """
     path.touch(mode=0o600, exist_ok=True)
-    try:
-        _refuse_foreign(path)
-        database = SqliteDatabase(str(path), pragmas=_WRITER, thread_safe=False, check_same_thread=False)
+    database = SqliteDatabase(str(path), thread_safe=False, check_same_thread=False)
+    with unreadable(path):
         database.connect()
-        database.execute_sql(f"PRAGMA application_id = {APPLICATION_ID}")
-    except peewee.DatabaseError as error:
-        raise FailedPrecondition(f"{path} cannot be opened as a store: {error}") from error
+        if _application_id(database, path) != APPLICATION_ID:
+            for name, value in _FRESH.items():
+                database.pragma(name, value)
+        for name, value in _WRITER.items():  # only now: the journal mode would stay with another program's file
+            database.pragma(name, value, permanent=True)
     return database
 
 
-def _refuse_foreign(path: Path) -> None:
-    """Look before the pragmas: they would change what is not ours."""
-    database = SqliteDatabase(path.as_uri() + "?mode=ro", uri=True)
+@contextmanager
+def unreadable(path: Path) -> Iterator[None]:
+    """Turn what the database says against the file at *path* into a FailedPrecondition."""
     try:
-        (application_id,) = database.execute_sql("PRAGMA application_id").fetchone()
-        (objects,) = database.execute_sql("SELECT COUNT(*) FROM sqlite_master").fetchone()
-    finally:
-        database.close()
+        yield
+    except peewee.DatabaseError as error:
+        raise FailedPrecondition(f"{path} cannot be opened as a store: {error}") from error
+
+
+def _application_id(database: SqliteDatabase, path: Path) -> int:
+    """Return whose the file says it is. Raises: FailedPrecondition when it is not empty and not a Steward's."""
+    (application_id,) = database.execute_sql("PRAGMA application_id").fetchone()
+    (objects,) = database.execute_sql("SELECT COUNT(*) FROM sqlite_master").fetchone()
     if objects and application_id != APPLICATION_ID:
         raise FailedPrecondition(f"{path} is another program's database: give STEWARD_DATA another directory")
+    return int(application_id)
 
 
 class Readers(SqliteDatabase):
@@ -85,7 +96,7 @@ class Readers(SqliteDatabase):
         self._opened: list[Any] = []
 
     def _connect(self) -> Any:
-        connection = super()._connect()  # type: ignore[misc] # not in the stubs
+        connection = super()._connect()
         self._opened.append(connection)
         return connection
 
