@@ -48,14 +48,15 @@ class Store:
         self._telemetry = telemetry
         self._database = database.open_writer(self.path)
         try:
-            self.applied = schema.migrate(self._database)
-            self.schema_version = schema.version(self._database)
-            self.epoch = _fact(self._database, "epoch") or self._remember("epoch", secrets.token_hex(8))
+            with database.unreadable(self.path):
+                self.applied = schema.migrate(self._database)
+                self.schema_version = schema.version(self._database)
+                self.epoch = _fact(self._database, "epoch") or self._remember("epoch", secrets.token_hex(8))
+                self._writer = Writer(self._database, telemetry=telemetry, now=now)
         except BaseException:
             self._database.close()
             raise
         self._readers = database.Readers(self.path)
-        self._writer = Writer(self._database, telemetry=telemetry, now=now)
 
     @property
     def fresh(self) -> bool:
