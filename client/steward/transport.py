@@ -21,6 +21,9 @@ OPTIONS = (
     ("grpc.max_send_message_length", 4 * LIMITS.message_bytes),  # the server says best what is too large
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 20_000),
+    # While it waits to connect again, gRPC fails every call at once: by itself up to 2 min after the server is back.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
 )
 
 
