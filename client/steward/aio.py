@@ -52,6 +52,7 @@ class AsyncClient:
         self.target = target(address)
         self._timeout = timeout
         self._retry = retry or Retry()
+        self._closed = False
         self._channel = aio_channel(self.target)
         self._data = DataManagementServiceStub(self._channel)
         self._health = HealthServiceStub(self._channel)
@@ -66,6 +67,7 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Let go of the connection. Calls under way fail with Cancelled."""
+        self._closed = True
         await self._channel.close()
 
     async def record_interaction(self, interaction: Interaction) -> Receipt:
@@ -169,7 +171,7 @@ class AsyncClient:
             if failures:
                 raise failures[0] from None
             if isinstance(error, grpc.RpcError):
-                raise from_call(error) from error
+                raise from_call(error, closed=self._closed) from error
             raise
         return codec.decode(ImportReport, response)
 
@@ -199,10 +201,8 @@ class AsyncClient:
             try:
                 return await method(request, timeout=gone_by(deadline, time.monotonic))
             except grpc.RpcError as error:
-                failure = from_call(error)
-                delay = (
-                    self._retry.delay(failure, attempt=attempt) if request.DESCRIPTOR.full_name in REPEATABLE else None
-                )
+                failure = from_call(error, closed=self._closed)
+                delay = self._retry.delay(failure, attempt=attempt) if request.DESCRIPTOR.full_name in REPEATABLE else None
                 if delay is None or time.monotonic() + delay >= deadline:
                     raise failure from error
             await asyncio.sleep(delay)

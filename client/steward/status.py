@@ -43,9 +43,11 @@ def to_status(error: errors.Error, *, request_id: str) -> Status:
     return status
 
 
-def from_call(call: Any) -> errors.Error:
-    """Return what the failed *call* met, as the class that the server raised."""
+def from_call(call: Any, *, closed: bool = False) -> errors.Error:
+    """Return what the failed *call* of a client, itself *closed* or not, met: the class that the server raised."""
     code, message = call.code(), call.details() or ""
+    if code is grpc.StatusCode.CANCELLED and not closed:  # what gRPC does to calls that come while a server stops
+        return errors.Unavailable("the server stopped before it answered", reason="STOPPING")
     kind = _ERROR.get(code, errors.Error)
     if kind is errors.Error:
         message = f"{code.name}: {message}"
