@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
@@ -72,13 +72,16 @@ class Daemon:
         listen: str = ANY_PORT,
         environment: Mapping[str, str] | None = None,
         stdout: Path | None = None,
+        under: Sequence[str] = (),
     ) -> None:
         """
-        Start `stewardd serve` on *data*, its stdout into the file *stdout* if given.
+        Start `stewardd serve` on *data*, by way of the command *under*, which must become it.
+
+        What it writes to stdout goes into the file *stdout*, if given.
 
         Raises: RuntimeError with what it said when it does not come to serve.
         """
-        command = [sys.executable, "-m", "stewardd", "serve", "--listen", listen, "--data", str(data), *flags]
+        command = [*under, sys.executable, "-m", "stewardd", "serve", "--listen", listen, "--data", str(data), *flags]
         with stdout.open("wb") if stdout else nullcontext() as output:
             self.process = subprocess.Popen(  # noqa: S603 -- our own program
                 command, stdout=output, stderr=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})}
