@@ -106,6 +106,20 @@ class Readers(SqliteDatabase):
             self._opened.pop().close()
 
 
+def reason(error: Exception) -> Exception:
+    """
+    Return what went wrong first on the way to *error*.
+
+    SQLite rolls back by itself when the disk is full, and then Peewee's own rollback fails and hides why.
+    """
+    first, each = error, error.__context__
+    while each is not None:
+        if isinstance(each, peewee.DatabaseError):
+            first = each
+        each = each.__context__
+    return first
+
+
 def explained(error: peewee.DatabaseError) -> Error:
     """Return what *error* of the database means to a caller."""
     if getattr(getattr(error, "orig", None), "sqlite_errorname", "") == "SQLITE_FULL":

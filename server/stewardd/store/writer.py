@@ -18,7 +18,7 @@ from peewee import SqliteDatabase
 
 from steward.errors import Error, ResourceExhausted, Unavailable
 from stewardd.store.append import Appender
-from stewardd.store.database import explained
+from stewardd.store.database import explained, reason
 from stewardd.store.row import Row, Stored, weight
 from stewardd.telemetry import Telemetry
 
@@ -175,7 +175,7 @@ class Writer:
         try:
             results = self._transact(group)
         except Exception as error:  # noqa: BLE001 -- it goes to whoever waits
-            return self._failed(group, error)
+            return self._failed(group, reason(error))
         self._last_commit = time.perf_counter() - started
         self._error = None
         self._commits += 1
