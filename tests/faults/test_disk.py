@@ -1,0 +1,137 @@
+"""
+A full disk: the writer says so, everything else goes on, and room is all it needs to write again.
+
+The disk is a tmpfs of the daemon's own, seen from here through /proc.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from tests.faults.journal import FILE, Journal, Verdict, audit
+
+from steward import Client, Interaction, Receipt
+from steward.errors import Error, ResourceExhausted
+from steward.transport import Retry
+from steward.types import ComponentStatus
+from stewardd.testing import Daemon
+
+pytestmark = pytest.mark.faults
+
+SIZE = "6m"
+MOUNTED = ("unshare", "-rm", "sh", "-c", f'mount -t tmpfs -o size={SIZE} tmpfs "$0" && exec "$@"')
+ROUNDS = 3
+TRIES = 10
+MOST_BATCHES = 500  # any of which may be the one that finds the disk full
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Path:
+    """A directory that a daemon under MOUNTED sees as a small disk."""
+    made = tmp_path / "disk"
+    made.mkdir()
+    tried = subprocess.run([*MOUNTED, str(made), "true"], capture_output=True, text=True, check=False)
+    if tried.returncode:
+        pytest.skip(f"NOTHING IS KNOWN OF A FULL DISK: a tmpfs cannot be mounted here: {tried.stderr.strip()}")
+    return made
+
+
+@pytest.fixture
+def daemon(disk: Path) -> Iterator[Daemon]:
+    with Daemon(disk / "data", under=(*MOUNTED, str(disk))) as made:
+        yield made
+
+
+@pytest.fixture
+def client(daemon: Daemon) -> Iterator[Client]:
+    with Client(daemon.target, retry=Retry(attempts=1)) as made:
+        yield made
+
+
+class Disk:
+    """The daemon's disk, from outside."""
+
+    def __init__(self, daemon: Daemon, mounted: Path) -> None:
+        self._root = Path(f"/proc/{daemon.process.pid}/root{mounted}")
+        self._filler = self._root / "filler"
+
+    def fill(self) -> None:
+        """Leave no room at all."""
+        with self._filler.open("ab", buffering=0) as file:
+            for size in (65536, 4096, 1):
+                with suppress(OSError):
+                    while True:
+                        file.write(bytes(size))
+
+    def free(self) -> None:
+        """Make room again."""
+        self._filler.unlink()
+
+    def copy(self, to: Path) -> Path:
+        """Copy the store of an idle daemon, whose disk goes when it does."""
+        to.mkdir()
+        for name in (FILE, f"{FILE}-wal"):
+            shutil.copyfile(self._root / "data" / name, to / name)
+        return to
+
+
+def one() -> Interaction:
+    return Interaction(session_id="conversation", user_role="Software Developer", query="What does it take? " * 50)
+
+
+def record(client: Client, journal: Journal, *, count: int) -> Error | None:
+    """Record *count* interactions, journaled; return what it met."""
+    interactions = [one() for _ in range(count)]
+    journal.sent(interactions)
+    try:
+        if count == 1:
+            journal.acknowledged([client.record_interaction(interactions[0])])
+        else:
+            journal.acknowledged(each for each in client.record_interactions(interactions) if isinstance(each, Receipt))
+    except Error as error:
+        return error
+    return None
+
+
+def met(error: Error | None) -> tuple[type[object], str]:
+    return type(error), error.reason if error else ""
+
+
+def writer_status(client: Client) -> ComponentStatus:
+    (writer,) = [each for each in client.get_system_health().components if each.name == "writer"]
+    return writer.status
+
+
+def test_a_full_disk_stops_the_writing_and_nothing_else(
+    daemon: Daemon, disk: Path, client: Client, tmp_path: Path
+) -> None:
+    """
+    While the disk is full a record meets STORAGE_FULL, and reads and health go on; with room it is taken. None is lost.
+    """
+    full, held = (ResourceExhausted, "STORAGE_FULL"), Disk(daemon, disk)
+    journals = tmp_path / "journals"
+    journals.mkdir()
+    journal = Journal(journals / "one.journal")
+    assert record(client, journal, count=100) is None
+    for number in range(ROUNDS):
+        held.fill()
+        # The log has room of its own for a while, as it is written over from its start.
+        first = next(error for _ in range(MOST_BATCHES) if (error := record(client, journal, count=20)))
+        assert full == met(first), daemon.log[-3:]
+        assert {full} == {met(record(client, journal, count=count)) for count in (1, 20) for _ in range(TRIES)}
+        assert ComponentStatus.FAILING == writer_status(client)
+        assert client.get_summary().interactions.total >= 100
+        assert len(list(client.list_interactions())) >= 100
+
+        held.free()
+
+        assert record(client, journal, count=1) is None, number
+        assert ComponentStatus.OK == writer_status(client)
+    journal.close()
+    assert Verdict() == audit(held.copy(tmp_path / "copy"), journals)
+    assert 0 == daemon.stop()
+    assert os.listdir(disk) == []  # noqa: PTH208 -- it was on the daemon's own disk
