@@ -16,7 +16,7 @@ from peewee import SqliteDatabase
 from steward.errors import FailedPrecondition
 from stewardd.privacy import Redactor
 from stewardd.store import database, schema
-from stewardd.store.database import SQLITE_VERSION, explained, refuse_old_sqlite
+from stewardd.store.database import SQLITE_VERSION, broken, explained, refuse_old_sqlite
 from stewardd.store.models import Meta
 from stewardd.store.row import Row, Stored
 from stewardd.store.writer import Writer, WriterFacts
@@ -91,7 +91,9 @@ class Store:
         try:
             # The bare cursor: Peewee would make a bool of a mean of bools.
             return list(self._readers.execute(query))  # type: ignore[no-untyped-call] # Peewee's stubs
-        except peewee.OperationalError as error:
+        except peewee.DatabaseError as error:
+            if not broken(error):
+                raise
             self._telemetry.log.error("store.read_failed", error=str(error))  # noqa: TRY400 -- it is raised
             raise explained(error) from error
         finally:

@@ -106,6 +106,11 @@ class Readers(SqliteDatabase):
             self._opened.pop().close()
 
 
+def broken(error: Exception) -> bool:
+    """Whether *error* is of the file or its disk: a damaged page is a DatabaseError and none of its kinds."""
+    return isinstance(error, peewee.OperationalError | peewee.InternalError) or type(error) is peewee.DatabaseError
+
+
 def reason(error: Exception) -> Exception:
     """
     Return what went wrong first on the way to *error*.

@@ -18,7 +18,7 @@ from peewee import SqliteDatabase
 
 from steward.errors import Error, ResourceExhausted, Unavailable
 from stewardd.store.append import Appender
-from stewardd.store.database import explained, reason
+from stewardd.store.database import broken, explained, reason
 from stewardd.store.row import Row, Stored, weight
 from stewardd.telemetry import Telemetry
 
@@ -184,9 +184,7 @@ class Writer:
         return results
 
     def _failed(self, group: list[Job], error: Exception) -> list[Any]:
-        if isinstance(
-            error, peewee.OperationalError | peewee.InternalError
-        ):  # the disk: nobody would fare better alone
+        if isinstance(error, peewee.DatabaseError) and broken(error):  # the disk: nobody would fare better alone
             self._error = explained(error)
             self._telemetry.log.error("writer.commit_failed", error=str(error), rows=sum(job.rows for job in group))
             return [explained(error) for _ in group]
@@ -235,9 +233,9 @@ class Writer:
         try:
             with self._database.savepoint():
                 return work(self._database)
-        except peewee.OperationalError:
-            raise
-        except Exception as error:  # noqa: BLE001 -- it goes to whoever waits
+        except Exception as error:
+            if broken(error):
+                raise
             return error
 
 
