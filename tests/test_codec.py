@@ -128,7 +128,7 @@ def test_an_error_comes_back_as_the_class_that_was_raised(kind: type[errors.Erro
     sent = kind("said so", reason="QUEUE_FULL", violations=[violation], retry_after=1.25)
 
     status = to_status(sent, request_id="r-1")
-    got = from_call(Failed(STATUS[kind], status.message, status.SerializeToString()))
+    got = from_call(Failed(STATUS[kind], status.message, status.SerializeToString()), closed=True)
 
     assert (kind, "said so", "QUEUE_FULL", (violation,), 1.25, "r-1") == (
         type(got),
@@ -138,6 +138,15 @@ def test_an_error_comes_back_as_the_class_that_was_raised(kind: type[errors.Erro
         got.retry_after,
         got.request_id,
     )
+
+
+def test_a_call_cancelled_by_a_stopping_server_is_unavailable() -> None:
+    """
+    CANCELLED, when it was not this client that gave up, means that the server went away: try again.
+    """
+    got = from_call(Failed(grpc.StatusCode.CANCELLED, "", b""))
+
+    assert (errors.Unavailable, "STOPPING") == (type(got), got.reason)
 
 
 def test_every_error_has_its_own_status() -> None:

@@ -202,7 +202,9 @@ class AsyncClient:
                 return await method(request, timeout=gone_by(deadline, time.monotonic))
             except grpc.RpcError as error:
                 failure = from_call(error, closed=self._closed)
-                delay = self._retry.delay(failure, attempt=attempt) if request.DESCRIPTOR.full_name in REPEATABLE else None
+                delay = (
+                    self._retry.delay(failure, attempt=attempt) if request.DESCRIPTOR.full_name in REPEATABLE else None
+                )
                 if delay is None or time.monotonic() + delay >= deadline:
                     raise failure from error
             await asyncio.sleep(delay)

@@ -14,7 +14,8 @@ from peewee import SqliteDatabase
 
 from steward.errors import Error, FailedPrecondition, ResourceExhausted, Unavailable
 
-SQLITE_VERSION: str = peewee.sqlite3.sqlite_version
+_SQLITE: Any = vars(peewee)["sqlite3"]  # the one that Peewee took
+SQLITE_VERSION: str = _SQLITE.sqlite_version
 SAFE_SQLITE = (3, 51, 3)  # 3.7.0 to 3.51.2 can corrupt a WAL that two connections reset: https://sqlite.org/wal.html
 APPLICATION_ID = 0x53545744  # STWD
 JOURNAL_LIMIT = 64 * 1024 * 1024
@@ -45,7 +46,7 @@ _READER = {
 
 def refuse_old_sqlite(*, allowed: bool) -> None:
     """Raise FailedPrecondition when SQLite is one that can corrupt the store, unless that is *allowed*."""
-    if peewee.sqlite3.sqlite_version_info < SAFE_SQLITE and not allowed:
+    if _SQLITE.sqlite_version_info < SAFE_SQLITE and not allowed:
         raise FailedPrecondition(
             f"SQLite {SQLITE_VERSION} can corrupt a write-ahead log: install pysqlite3 for 3.51.3 or newer, "
             "or set STEWARD_ALLOW_OLD_SQLITE=1 to serve all the same"
@@ -96,7 +97,7 @@ class Readers(SqliteDatabase):
         self._opened: list[Any] = []
 
     def _connect(self) -> Any:
-        connection = super()._connect()
+        connection = super()._connect()  # type: ignore[misc] # not in the stubs
         self._opened.append(connection)
         return connection
 
