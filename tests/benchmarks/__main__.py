@@ -1,0 +1,37 @@
+"""
+Runs the cases, one JSON object a line. With names as arguments, only those.
+"""
+
+import json
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from tests.benchmarks import record, start
+from tests.benchmarks.load import run
+
+CASES: tuple[Callable[[Path], Awaitable[Mapping[str, Any]]], ...] = (
+    record.record_unary,
+    record.record_alone,
+    record.record_batches,
+    start.start,
+    start.import_steward,
+)
+
+
+async def main(names: list[str]) -> None:
+    """Run the cases of these *names*, or all, each on a directory of its own."""
+    for case in CASES:
+        if not names or case.__name__ in names:
+            with TemporaryDirectory(prefix="steward-bench-") as scratch:
+                figures = await case(Path(scratch))
+            print(json.dumps({name: _short(value) for name, value in figures.items()}), flush=True)
+
+
+def _short(value: object) -> object:
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+run(main(sys.argv[1:]))
