@@ -28,6 +28,7 @@ from stewardd.rules import Prepared, parse_id, rating_violations, to_row, violat
 from stewardd.store import Store
 from stewardd.store.models import Interaction as Interactions
 from stewardd.store.models import Session
+from stewardd.store.row import Stored
 from stewardd.store.times import instant
 
 AHEAD = timedelta(days=1)  # how far a caller's clock may be off
@@ -97,11 +98,20 @@ def demand_all(prepared: Sequence[Prepared | Rejection], *, prefix: str = "inter
 _receipt = maker(Receipt)
 
 
-async def store_all(store: Store, prepared: Sequence[Prepared | Rejection]) -> list[Receipt | Rejection]:
-    """Store the good ones of *prepared*; return what became of each, in order, when they are on disk."""
-    good = [each for each in prepared if not isinstance(each, Rejection)]
-    places = await store.append([row for row, _ in good]) if good else []
-    times = {place.recorded_at: instant(place.recorded_at) for place in places}  # mostly one
+async def store_all(store: Store, prepared: Sequence[Prepared | Rejection]) -> list[Stored]:
+    """Store the good ones of *prepared*; return where each of them stands, in order, when they are on disk."""
+    rows = [each[0] for each in prepared if not isinstance(each, Rejection)]
+    return await store.append(rows) if rows else []
+
+
+def outcomes(prepared: Sequence[Prepared | Rejection], places: Sequence[Stored]) -> list[Receipt | Rejection]:
+    """
+    Return what became of each of *prepared*, in order, the good ones of which stand at *places*.
+
+    Pure: no clock, no disk, no network.
+    """
+    good = (each for each in prepared if not isinstance(each, Rejection))
+    times = {at: instant(at) for at in {place.recorded_at for place in places}}  # mostly one
     receipts = (
         _receipt(ids.spell(row[0]), place[0], row[1], times[place[1]], counts, place[2])
         for (row, counts), place in zip(good, places, strict=True)

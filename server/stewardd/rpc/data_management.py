@@ -16,6 +16,7 @@ from stewardd.rpc.paging import Tokens, size
 from stewardd.rpc.readers import Readers
 from stewardd.rules import Prepared
 from stewardd.store import Store
+from stewardd.store.row import Stored
 from stewardd.store.times import micros
 
 
@@ -34,7 +35,7 @@ class DataManagement(DataManagementServiceServicer):
     ) -> ingest_pb2.RecordInteractionResponse:
         prepared = self._prepare([request.interaction])
         ingest.demand_all(prepared, prefix="interaction.")
-        (receipt,) = await ingest.store_all(self._store, prepared)
+        (receipt,) = ingest.outcomes(prepared, await ingest.store_all(self._store, prepared))
         return ingest_pb2.RecordInteractionResponse(receipt=codec.encode(ingest_pb2.Receipt, receipt))
 
     async def RecordInteractions(
@@ -44,8 +45,8 @@ class DataManagement(DataManagementServiceServicer):
         prepared = await self._read(self._prepare, request.interactions)
         if request.all_or_nothing:
             ingest.demand_all(prepared)
-        outcomes = await ingest.store_all(self._store, prepared)
-        return await self._read(_recorded, outcomes)
+        places = await ingest.store_all(self._store, prepared)
+        return await self._read(_recorded, prepared, places)
 
     async def RateInteraction(
         self, request: ingest_pb2.RateInteractionRequest, context: Any
@@ -139,9 +140,12 @@ class DataManagement(DataManagementServiceServicer):
         return ingest.prepare(interactions, redactor=self._redactor, now=datetime.now(UTC))
 
 
-def _recorded(outcomes: Sequence[Receipt | Rejection]) -> ingest_pb2.RecordInteractionsResponse:
-    plain: Any = [codec.from_outcome(each) for each in outcomes]  # messages made of plain fields: five times as fast
-    return ingest_pb2.RecordInteractionsResponse(outcomes=plain)
+def _recorded(
+    prepared: Sequence[Prepared | Rejection], places: Sequence[Stored]
+) -> ingest_pb2.RecordInteractionsResponse:
+    # Plain fields, of which the messages are made at once: five times as fast as message by message.
+    outcomes: Any = [codec.from_outcome(each) for each in ingest.outcomes(prepared, places)]
+    return ingest_pb2.RecordInteractionsResponse(outcomes=outcomes)
 
 
 def _imported(request: imports_pb2.ImportInteractionsRequest) -> list[ImportedInteraction | ImportRejection]:
