@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial, reduce
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -58,7 +58,13 @@ class Malformed:
 
 
 Proceed = Callable[[Call], Awaitable[Any]]
-Layer = Callable[[Call, Proceed], Awaitable[Any]]
+
+
+class Layer(Protocol):
+    """One thing that is done around what comes after it."""
+
+    def __call__(self, call: Call, proceed: Proceed) -> Awaitable[Any]:
+        """Handle *call*, and *proceed* with it if that is to be."""
 
 
 class Chain(grpc.aio.ServerInterceptor):
@@ -69,7 +75,7 @@ class Chain(grpc.aio.ServerInterceptor):
         self._max_calls = max_calls
         self._calls = 0
         # Outermost first. Who calls, once that is asked, goes between mapping and admission.
-        self._layers: tuple[Layer, ...] = (self._named, self._timed, self._mapped, self._admitted, _decoded)
+        self._layers: tuple[Layer, ...] = (self._named, self._timed, self._mapped, self._admitted)
         self._wrapped: dict[str, Any] = {}
 
     async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
@@ -83,8 +89,8 @@ class Chain(grpc.aio.ServerInterceptor):
         return self._wrapped[method]
 
     def _wrap(self, handler: Any, method: str) -> Any:
-        inner = _behavior(handler)
-        run: Proceed = reduce(lambda after, layer: partial(_around, layer, after), reversed(self._layers), inner)
+        layers = (*self._layers, _decoded_stream if handler.request_streaming else _decoded)
+        run = reduce(lambda after, layer: partial(layer, proceed=after), reversed(layers), _behavior(handler))
 
         async def behave(request: Any, context: Context) -> Any:
             return await run(Call(method, request, context))
@@ -161,10 +167,14 @@ class Chain(grpc.aio.ServerInterceptor):
 
 async def _decoded(call: Call, proceed: Proceed) -> Any:
     """Refuse what could not be decoded; innermost, so that it is named, timed and mapped like any other refusal."""
-    if isinstance(call.request, AsyncIterator):
-        call.request = _checked(call.request)
-    elif isinstance(call.request, Malformed):
+    if isinstance(call.request, Malformed):
         raise _malformed()
+    return await proceed(call)
+
+
+async def _decoded_stream(call: Call, proceed: Proceed) -> Any:
+    """Refuse the first of many that could not be decoded."""
+    call.request = _checked(call.request)
     return await proceed(call)
 
 
@@ -180,10 +190,6 @@ def _malformed() -> errors.InvalidArgument:
         "the message is malformed: it must be Protobuf of the method's request type, with strings in UTF-8",
         reason="MALFORMED_MESSAGE",
     )
-
-
-async def _around(layer: Layer, after: Proceed, call: Call) -> Any:
-    return await layer(call, after)
 
 
 def _behavior(handler: Any) -> Proceed:
