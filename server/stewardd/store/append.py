@@ -98,12 +98,8 @@ class Appender:
 
 
 def _parts(items: list[Any]) -> Iterator[list[Any]]:
-    """Cut *items* into parts whose lengths are powers of two, so that few statements serve all lengths."""
-    start = 0
-    while left := len(items) - start:
-        size = min(MOST_ROWS, 1 << (left.bit_length() - 1))
-        yield items[start : start + size]
-        start += size
+    """Cut *items* into parts for a statement each."""
+    return (items[start : start + MOST_ROWS] for start in range(0, len(items), MOST_ROWS))
 
 
 def _totals(fresh: list[tuple[int, Row]], keys: dict[Pseudonym, int], now: int) -> list[tuple[Any, ...]]:

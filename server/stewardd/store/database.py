@@ -19,6 +19,7 @@ SQLITE_VERSION: str = _SQLITE.sqlite_version
 SAFE_SQLITE = (3, 51, 3)  # 3.7.0 to 3.51.2 can corrupt a WAL that two connections reset: https://sqlite.org/wal.html
 APPLICATION_ID = 0x53545744  # STWD
 JOURNAL_LIMIT = 64 * 1024 * 1024
+COMPILED = 300  # statements the writer keeps: those that append have one for each number of rows
 
 _FRESH = {  # written into the file, so once: a write on each start would need room on a full disk
     "auto_vacuum": "INCREMENTAL",  # only takes before the first table
@@ -60,7 +61,7 @@ def open_writer(path: Path) -> SqliteDatabase:
     Raises: FailedPrecondition when the file is not a Steward's.
     """
     path.touch(mode=0o600, exist_ok=True)
-    database = SqliteDatabase(str(path), thread_safe=False, check_same_thread=False)
+    database = SqliteDatabase(str(path), thread_safe=False, check_same_thread=False, cached_statements=COMPILED)
     with unreadable(path):
         database.connect()
         if _application_id(database, path) != APPLICATION_ID:
