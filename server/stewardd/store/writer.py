@@ -75,7 +75,7 @@ class Writer:
         self._rows = self._bytes = 0
         self._closing = False
         self._awake = threading.Event()  # something waits
-        self._company = threading.Event()  # as many wait as came last time
+        self._company = threading.Event()  # as many wait as are expected
         self._expected = 1
         self._commits = 0
         self._last_commit: float | None = None
@@ -144,10 +144,16 @@ class Writer:
             self._company.clear()
             group = self._gather()
             if group:
-                self._expected = len(group)
                 self._write(group)
             elif self._closing:
                 return
+
+    def _expect(self, group: list[Job]) -> None:
+        """Expect those of *group* to come again and join those who came meanwhile. They are not answered yet."""
+        self._expected = len(group) + len(self._waiting)
+        self._company.clear()
+        if self._closing:
+            self._company.set()
 
     def _gather(self) -> list[Job]:
         """Take what waits, up to the bound of a group."""
@@ -168,6 +174,7 @@ class Writer:
         with self._lock:
             self._rows -= sum(job.rows for job in group)
             self._bytes -= sum(job.bytes for job in group)
+        self._expect(group)
         _answer(group, results)
 
     def _commit(self, group: list[Job]) -> list[Any]:
