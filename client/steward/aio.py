@@ -66,7 +66,7 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        """Let go of the connection. Calls under way fail with Cancelled."""
+        """Let go of the connection. Calls under way are cancelled."""
         self._closed = True
         await self._channel.close()
 

@@ -7,8 +7,8 @@ import sys
 from typing import Any
 
 import grpc
-from steward.v1 import data_management_service_pb2, ingest_pb2
 
+from steward.v1 import data_management_service_pb2, ingest_pb2
 from tests.benchmarks.load import run
 
 SERVICE = data_management_service_pb2.DESCRIPTOR.services_by_name["DataManagementService"].full_name

@@ -17,7 +17,6 @@ from stewardd.store.models import Interaction as Interactions
 from stewardd.store.models import Session
 from stewardd.store.schema import migrate
 from stewardd.store.times import micros
-
 from tests.benchmarks.samples import interaction
 
 Records = list[tuple[Any, ...]]
@@ -46,7 +45,7 @@ class Raw:
         return perf_counter() - started
 
     def _commit(self, batch: Records) -> None:
-        connection: Any = self._database.connection()  # type: ignore[no-untyped-call]
+        connection: Any = self._database.connection()
         connection.execute("BEGIN IMMEDIATE")
         connection.executemany(self._insert, batch)
         connection.execute("COMMIT")

@@ -16,7 +16,6 @@ from steward.aio import AsyncClient
 from steward.transport import aio_channel
 from steward.v1.data_management_service_pb2_grpc import DataManagementServiceStub
 from stewardd.testing import Daemon
-
 from tests.benchmarks.child import Child
 from tests.benchmarks.load import Run, drive, percentile
 from tests.benchmarks.samples import batches, singles

@@ -12,10 +12,10 @@ from typing import Any
 
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
+
 from steward.transport import aio_channel, channel
 from steward.v1.data_management_service_pb2_grpc import DataManagementServiceStub
 from stewardd.testing import Daemon
-
 from tests.benchmarks.load import drive
 from tests.benchmarks.samples import batches
 

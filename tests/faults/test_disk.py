@@ -11,17 +11,20 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import grpc
 import pytest
-from tests.faults.journal import FILE, Journal, Verdict, audit
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from steward import Client, Interaction, Receipt
 from steward.errors import Error, ResourceExhausted
 from steward.transport import Retry
 from steward.types import ComponentStatus
 from stewardd.testing import Daemon
+from tests.faults.journal import FILE, Journal, Verdict, audit
 
 pytestmark = pytest.mark.faults
 
+SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 SIZE = "6m"
 MOUNTED = ("unshare", "-rm", "sh", "-c", f'mount -t tmpfs -o size={SIZE} tmpfs "$0" && exec "$@"')
 ROUNDS = 3
@@ -106,6 +109,14 @@ def writer_status(client: Client) -> ComponentStatus:
     return writer.status
 
 
+def next_status(daemon: Daemon, *, other_than: int) -> int:
+    """Return what a watching probe is told of the service that writes, once that is *other_than* this."""
+    request = health_pb2.HealthCheckRequest(service="steward.v1.DataManagementService")
+    with grpc.insecure_channel(daemon.target) as channel:
+        watch = health_pb2_grpc.HealthStub(channel).Watch(request, timeout=30)
+        return int(next(each.status for each in watch if each.status != other_than))
+
+
 def test_a_full_disk_stops_the_writing_and_nothing_else(
     daemon: Daemon, disk: Path, client: Client, tmp_path: Path
 ) -> None:
@@ -124,6 +135,7 @@ def test_a_full_disk_stops_the_writing_and_nothing_else(
         assert full == met(first), daemon.log[-3:]
         assert {full} == {met(record(client, journal, count=count)) for count in (1, 20) for _ in range(TRIES)}
         assert ComponentStatus.FAILING == writer_status(client)
+        assert NOT_SERVING == next_status(daemon, other_than=SERVING)
         assert client.get_summary().interactions.total >= 100
         assert len(list(client.list_interactions())) >= 100
 
@@ -131,6 +143,7 @@ def test_a_full_disk_stops_the_writing_and_nothing_else(
 
         assert record(client, journal, count=1) is None, number
         assert ComponentStatus.OK == writer_status(client)
+        assert SERVING == next_status(daemon, other_than=NOT_SERVING)
     journal.close()
     assert Verdict() == audit(held.copy(tmp_path / "copy"), journals)
     assert 0 == daemon.stop()

@@ -18,9 +18,9 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2 as probe_pb2
 from grpc_health.v1 import health_pb2_grpc as probe_pb2_grpc
-from tests.faults.journal import Verdict, Writers, audit, free_port, known, missing
 
 from stewardd.testing import Daemon
+from tests.faults.journal import Verdict, Writers, audit, free_port, known, missing
 
 pytestmark = pytest.mark.faults
 

@@ -7,12 +7,12 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.faults.journal import FILE, Verdict, Writers, audit, known
 
 from steward import Client
 from steward.errors import Unavailable
 from steward.transport import Retry
 from stewardd.testing import Daemon
+from tests.faults.journal import FILE, Verdict, Writers, audit, known
 
 pytestmark = pytest.mark.faults
 

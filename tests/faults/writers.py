@@ -17,11 +17,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tests.faults.journal import Journal
-
 from steward import AsyncClient, Interaction, Receipt
 from steward.errors import DeadlineExceeded, Error, Unavailable
 from steward.transport import Retry
+from tests.faults.journal import Journal
 
 SESSIONS = 40  # shared by all clients
 PAUSE = 0.1  # s between tries while the server is away

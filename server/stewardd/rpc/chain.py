@@ -74,9 +74,14 @@ class Chain(grpc.aio.ServerInterceptor):
         self._telemetry = telemetry
         self._max_calls = max_calls
         self._calls = 0
+        self._draining = False
         # Outermost first. Who calls, once that is asked, goes between mapping and admission.
         self._layers: tuple[Layer, ...] = (self._named, self._timed, self._mapped, self._admitted)
         self._wrapped: dict[str, Any] = {}
+
+    def drain(self) -> None:
+        """Let no more calls in, probes apart."""
+        self._draining = True
 
     async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
         """Return the handler of a method, wrapped."""
@@ -154,6 +159,8 @@ class Chain(grpc.aio.ServerInterceptor):
     async def _admitted(self, call: Call, proceed: Proceed) -> Any:
         if call.method.startswith(EXEMPT):
             return await proceed(call)
+        if self._draining:
+            raise errors.Unavailable("the server is stopping", reason="STOPPING", retry_after=1.0)
         if self._calls >= self._max_calls:
             raise errors.ResourceExhausted(
                 "the server handles as many calls as it may", reason="TOO_MANY_CALLS", retry_after=0.2

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from steward import codec
-from steward.types import ImportedInteraction, ImportRejection, InteractionFilter, Receipt, Rejection
+from steward.types import ImportedInteraction, ImportRejection, InteractionFilter, Rejection
 from steward.v1 import analytics_pb2, imports_pb2, ingest_pb2, interaction_pb2, sessions_pb2
 from steward.v1.data_management_service_pb2_grpc import DataManagementServiceServicer
 from stewardd import analytics, filters, imports, ingest, sessions

@@ -6,6 +6,7 @@ stop, which takes up the whole grace.
 """
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 from grpc_health.v1 import health_pb2
@@ -51,16 +52,17 @@ class Probe(HealthServicer):  # type: ignore[misc] # the library has no types
                     lambda: self._stopping or self._statuses.get(request.service, UNKNOWN) != told  # noqa: B023 -- now
                 )
 
-    async def serve(self) -> None:
-        """Say that everything serves."""
-        await self._set(SERVING)
+    async def say(self, *, serving: bool, services: Iterable[str] | None = None) -> None:
+        """Say whether *services* are *serving*, or all."""
+        if not self._stopping:
+            await self._set(SERVING if serving else NOT_SERVING, services or self._statuses)
 
     async def stop(self) -> None:
         """Say that nothing serves, and end the watches."""
         self._stopping = True
-        await self._set(NOT_SERVING)
+        await self._set(NOT_SERVING, self._statuses)
 
-    async def _set(self, status: Any) -> None:
-        self._statuses = dict.fromkeys(self._statuses, status)
+    async def _set(self, status: Any, services: Iterable[str]) -> None:
+        self._statuses = {**self._statuses, **dict.fromkeys(services, status)}
         async with self._changed:
             self._changed.notify_all()

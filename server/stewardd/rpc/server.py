@@ -2,13 +2,16 @@
 The gRPC server: everything that listens on the one port.
 """
 
+import asyncio
+from contextlib import suppress
+
 import grpc
 from grpc_health.v1 import health_pb2_grpc as probe_pb2_grpc
 from grpc_health.v1.health import SERVICE_NAME as PROBE_NAME
 from grpc_reflection.v1alpha import reflection
 from grpc_reflection.v1alpha import reflection_pb2 as reflection_messages
 
-from steward.errors import FailedPrecondition
+from steward.errors import Error, FailedPrecondition
 from steward.types import LIMITS
 from steward.v1 import data_management_service_pb2, health_service_pb2
 from steward.v1.data_management_service_pb2_grpc import add_DataManagementServiceServicer_to_server
@@ -29,7 +32,9 @@ SERVICES = tuple(
     for service in file.DESCRIPTOR.services_by_name.values()
 )
 REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
-# Of the message limit, room for what gRPC and a batch put around the texts.
+WRITTEN = ("", SERVICES[0])  # what does not serve while the store cannot be written
+WATCH = 1.0  # s between looks at the store
+DRAIN = 0.2  # s in which calls that still come are told to come back; later ones gRPC cancels without a word
 OPTIONS = (
     ("grpc.so_reuseport", 0),  # or a second server would share the port in silence
     ("grpc.max_receive_message_length", LIMITS.message_bytes),
@@ -49,10 +54,11 @@ class Server:
     def __init__(
         self, *, config: Config, store: Store, redactor: Redactor, telemetry: Telemetry, key_source: str
     ) -> None:
+        self._store = store
         self._read = Readers(config.readers)
         self._probe = Probe(SERVICES)
-        chain = Chain(telemetry=telemetry, max_calls=config.max_calls)
-        self._server = grpc.aio.server(interceptors=[chain], options=OPTIONS)
+        self._chain = Chain(telemetry=telemetry, max_calls=config.max_calls)
+        self._server = grpc.aio.server(interceptors=[self._chain], options=OPTIONS)
         add_DataManagementServiceServicer_to_server(
             DataManagement(
                 store=store, redactor=redactor, read=self._read, conversion_queries=config.conversion_queries
@@ -76,13 +82,26 @@ class Server:
     async def start(self) -> None:
         """Begin to serve."""
         await self._server.start()
-        await self._probe.serve()
+        await self._probe.say(serving=True)
+        self._watch = asyncio.create_task(self._watch_store())
 
     async def stop(self, *, grace: float) -> None:
         """Say NOT_SERVING, take no more calls, and give those under way *grace* seconds."""
+        self._watch.cancel()
         await self._probe.stop()
+        self._chain.drain()
+        await asyncio.sleep(DRAIN)
         await self._server.stop(grace)
         self._read.close()
+
+    async def _watch_store(self) -> None:
+        """Tell probes whether the store can be written, and while it cannot, try whether it can again."""
+        while True:
+            await asyncio.sleep(WATCH)
+            if self._store.facts().error is not None:
+                with suppress(Error):  # it is in the facts, and in the log
+                    await self._store.try_writing()
+            await self._probe.say(serving=self._store.facts().error is None, services=WRITTEN)
 
     def _bind(self, address: str) -> int:
         try:

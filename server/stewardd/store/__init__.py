@@ -85,6 +85,10 @@ class Store:
         """Run *work* on the writer's connection, in a transaction; return what it returns when that is on disk."""
         return await self._writer.change(work)
 
+    async def try_writing(self) -> None:
+        """Write something of no consequence. Raises: what any change raises."""
+        await self.change(lambda db: _put(db, "tried", str(time.time())))
+
     def rows(self, query: Any) -> list[tuple[Any, ...]]:
         """Return the rows of *query*, read on this thread's own connection."""
         started = time.perf_counter()
@@ -135,5 +139,7 @@ def _fact(db: SqliteDatabase, name: str) -> str | None:
 
 
 def _put(db: SqliteDatabase, name: str, value: str) -> str:
-    Meta.insert(name=name, value=value).bind(db).execute()
+    Meta.insert(name=name, value=value).on_conflict(conflict_target=[Meta.name], update={Meta.value: value}).bind(
+        db
+    ).execute()
     return value

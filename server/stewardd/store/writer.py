@@ -77,6 +77,7 @@ class Writer:
         self._awake = threading.Event()  # something waits
         self._company = threading.Event()  # as many wait as are expected
         self._expected = 1
+        self._doubtful = False  # whether the last commit failed, so that what is remembered may not be so
         self._commits = 0
         self._last_commit: float | None = None
         self._error: Error | None = None
@@ -200,12 +201,13 @@ class Writer:
         return [result for job in group for result in self._commit([job])]
 
     def _transact(self, group: list[Job]) -> list[Any]:
-        try:
-            with self._database.transaction("IMMEDIATE"):
-                return self._apply(group)
-        except BaseException:
+        if self._doubtful:
             self._recover()
-            raise
+        self._doubtful = True  # until it is on disk
+        with self._database.transaction("IMMEDIATE"):
+            results = self._apply(group)
+        self._doubtful = False
+        return results
 
     def _recover(self) -> None:
         """Begin again from what is on disk: after a failed write, what a connection remembers proves nothing."""
