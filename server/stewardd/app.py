@@ -3,6 +3,7 @@ Puts a daemon together, in order, and takes it apart in the reverse order.
 """
 
 import asyncio
+import gc
 import signal
 from contextlib import AsyncExitStack, ExitStack, suppress
 from importlib.util import find_spec
@@ -14,6 +15,9 @@ from stewardd.privacy import Redactor, load_key
 from stewardd.rpc.server import Server
 from stewardd.store import Store, refuse_old_sqlite
 from stewardd.telemetry import Telemetry
+
+
+GARBAGE_AFTER = 20_000  # objects: a batch makes thousands, none in cycles, and looking for those held it up
 
 
 class App:
@@ -104,6 +108,8 @@ async def _serve(config: Config) -> None:
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, stop.set)
     await app.start()
+    gc.freeze()  # what is loaded stays
+    gc.set_threshold(GARBAGE_AFTER)
     await stop.wait()
     await app.stop()
 
