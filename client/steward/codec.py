@@ -14,7 +14,7 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 from google.protobuf.descriptor import Descriptor
@@ -128,7 +128,8 @@ def to_time(message: Timestamp) -> datetime:
     return EPOCH + timedelta(0, message.seconds, message.nanos // 1000)  # by position: twice as fast
 
 
-def from_time(time: datetime) -> dict[str, int]:
+@lru_cache(maxsize=64)  # what a batch is answered with has one time
+def from_time(time: datetime) -> Mapping[str, int]:
     """Return *time* as the fields of a Timestamp. ValueError when it is not aware."""
     if time.tzinfo is None:
         raise ValueError("must be aware: give it a time zone, such as tzinfo=UTC")
@@ -155,7 +156,10 @@ def _decoding(kind: Any, message: Descriptor) -> Callable[[Message], Any]:
         scope[f"hint_{field.name}"], scope[f"default_{field.name}"] = hint, field.default
         expression = _read(f"message.{field.name}", f"hint_{field.name}", hint)
         descriptor = message.fields_by_name[field.name]
-        if descriptor.has_presence and optional:
+        if descriptor.has_presence and optional and descriptor.message_type is None:
+            # What is not nothing is there: that saves the dearer question in most cases.
+            expression = f"(value if (value := {expression}) or message.HasField({field.name!r}) else None)"
+        elif descriptor.has_presence and optional:
             expression = f"({expression} if message.HasField({field.name!r}) else None)"
         elif descriptor.has_presence and descriptor.message_type is None:
             expression = f"({expression} if message.HasField({field.name!r}) else default_{field.name})"

@@ -2,6 +2,7 @@
 What goes into the store and what comes back for it. Takes only clean text and pseudonyms, which mypy enforces.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from stewardd.privacy import Clean, Pseudonym
@@ -34,10 +35,10 @@ class Stored(NamedTuple):
     already_stored: bool
 
 
-# What a row weighs in the queue beside its texts, in bytes: the objects themselves.
-ROW_OVERHEAD = 1000
+# What a row weighs in the queue beside its question, in bytes: the objects themselves, and its labels.
+ROW_OVERHEAD = 1200
 
 
-def weight(row: Row) -> int:
-    """Return about how many bytes of memory *row* takes."""
-    return ROW_OVERHEAD + len(row.query) + len(row.user_role) + len(row.query_type)
+def weight(rows: Sequence[Row]) -> int:
+    """Return about how many bytes of memory *rows* take."""
+    return ROW_OVERHEAD * len(rows) + sum(len(row.query) for row in rows)

@@ -90,7 +90,7 @@ class Writer:
 
         Raises: ResourceExhausted when too much waits or the disk is full; Unavailable when closing or on a bad disk.
         """
-        stored: list[Stored] = await self._submit(rows, len(rows), sum(map(weight, rows)))
+        stored: list[Stored] = await self._submit(rows, len(rows), weight(rows))
         return stored
 
     async def change(self, work: Callable[[SqliteDatabase], T]) -> T:
