@@ -16,7 +16,6 @@ from stewardd.rpc.server import Server
 from stewardd.store import Store, refuse_old_sqlite
 from stewardd.telemetry import Telemetry
 
-
 GARBAGE_AFTER = 20_000  # objects: a batch makes thousands, none in cycles, and looking for those held it up
 
 

@@ -26,6 +26,7 @@ from stewardd.filters import conditions
 from stewardd.privacy import Redactor
 from stewardd.rules import Prepared, parse_id, rating_violations, to_row, violations
 from stewardd.store import Store
+from stewardd.store.keyset import Place, newest_first
 from stewardd.store.models import Interaction as Interactions
 from stewardd.store.models import Session
 from stewardd.store.row import Stored
@@ -162,16 +163,12 @@ def _no_interaction() -> NotFound:
 
 
 def listed(
-    store: Store, chosen: InteractionFilter, *, redactor: Redactor, after: tuple[int, int] | None, limit: int
+    store: Store, chosen: InteractionFilter, *, redactor: Redactor, after: Place | None, limit: int
 ) -> list[RecordedInteraction]:
     """Return the first *limit* of the *chosen* interactions, newest first, that come *after* (occurred_at, seq)."""
     query = _recorded().where(*conditions(chosen, redactor=redactor))
-    if after is not None:
-        at, seq = after
-        older = (Interactions.occurred_at == at) & (Interactions.seq < seq)
-        query = query.where((Interactions.occurred_at <= at) & ((Interactions.occurred_at < at) | older))
-    newest = query.order_by(Interactions.occurred_at.desc(), Interactions.seq.desc()).limit(limit)
-    return [_to_recorded(row) for row in store.rows(newest)]
+    page = newest_first(query, Interactions.occurred_at, Interactions.seq, after=after, limit=limit)
+    return [_to_recorded(row) for row in store.rows(page)]
 
 
 def _recorded() -> Any:

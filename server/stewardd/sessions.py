@@ -14,10 +14,9 @@ from steward.types import FieldViolation, Session
 from stewardd.filters import label_violations, window_violations
 from stewardd.privacy import Pseudonym
 from stewardd.store import Store
+from stewardd.store.keyset import Place, newest_first
 from stewardd.store.models import Session as Sessions
 from stewardd.store.times import instant, micros
-
-Place = tuple[int, int]  # started_at, key
 
 
 def get(store: Store, pseudonym: Pseudonym | None, *, conversion_queries: int) -> Session:
@@ -55,12 +54,8 @@ def listed(
         query = query.where(Sessions.started_at < micros(until))
     if user_roles:
         query = query.where(Sessions.user_role.in_(list(user_roles)))
-    if after is not None:
-        at, key = after
-        older = (Sessions.started_at == at) & (Sessions.key < key)
-        query = query.where((Sessions.started_at <= at) & ((Sessions.started_at < at) | older))
-    newest = query.order_by(Sessions.started_at.desc(), Sessions.key.desc()).limit(limit)
-    return [((row[2], row[-1]), _to_session(row, conversion_queries)) for row in store.rows(newest)]
+    page = newest_first(query, Sessions.started_at, Sessions.key, after=after, limit=limit)
+    return [((row[2], row[-1]), _to_session(row, conversion_queries)) for row in store.rows(page)]
 
 
 def _sessions() -> Any:

@@ -16,12 +16,11 @@ from google.protobuf.message import Message
 from steward.errors import InvalidArgument
 from steward.types import LIMITS, FieldViolation
 from stewardd.privacy import Redactor
+from stewardd.store.keyset import Place
 
 DEFAULT_SIZE = 100
 _PLACE = struct.Struct(">qq")
 _SIGNATURE = 16
-
-Place = tuple[int, int]
 
 
 def size(requested: int) -> int:
