@@ -21,7 +21,7 @@ class Interaction:
     user_role: str  # 1 to 128 bytes
     query: str  # 1 byte to 64 KiB; redacted before it is stored
     query_type: str = ""  # up to 128 bytes; empty when not known
-    response_time_seconds: float | None = None  # 0 or more; None when not known
+    response_time_seconds: float | None = None  # 0 to 10^9; None when not known
     response_length: int | None = None  # characters; None when not known
     code_snippets_shown: int = 0
     citations_provided: int = 0

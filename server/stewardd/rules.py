@@ -4,7 +4,6 @@ The rules that every interaction keeps, however it comes in, and the one way fro
 Pure: no clock, no disk, no network.
 """
 
-import math
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from stewardd.store.times import micros
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 RATINGS = (1.0, 5.0)
+MOST = 10**9  # of a count, or of seconds: so that no sum of them can overflow
 ID_RULE = "must be a UUIDv7, such as 0190163d-8694-739b-aea5-966c26f8ad91"
 
 Prepared = tuple[Row, Counts]  # a row to store, and what was redacted in it
@@ -74,16 +74,16 @@ def violations(each: Interaction, *, key: bytes | None) -> list[FieldViolation]:
         if "\0" in text:
             found.append(FieldViolation(name, "must not contain the character NUL"))
     seconds = each.response_time_seconds
-    if seconds is not None and not math.isfinite(seconds):
-        found.append(FieldViolation("response_time_seconds", "must be a finite number"))
+    if seconds is not None and not abs(seconds) <= MOST:  # true for NaN
+        found.append(FieldViolation("response_time_seconds", f"must be a finite number, at most {MOST}"))
     for name, count, least in (
         ("response_length", each.response_length, 0),
         ("code_snippets_shown", each.code_snippets_shown, 0),
         ("citations_provided", each.citations_provided, 0),
         ("conversation_turn", each.conversation_turn, 1),
     ):
-        if count is not None and count < least:
-            found.append(FieldViolation(name, f"must be {least} or more"))
+        if count is not None and not least <= count <= MOST:
+            found.append(FieldViolation(name, f"must be {least} to {MOST}"))
     if each.user_rating is not None:
         found += rating_violations(each.user_rating, "user_rating")
     if each.occurred_at is not None and each.occurred_at < EARLIEST:

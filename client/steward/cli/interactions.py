@@ -33,7 +33,7 @@ def record(  # noqa: PLR0917 -- an option for each field
     success: Annotated[bool, typer.Option("--success/--failure", help="Whether it was answered well.")] = True,  # noqa: FBT002
     rating: Annotated[float | None, typer.Option(help="The user's rating, 1 to 5.")] = None,
     follow_up: Annotated[bool, typer.Option("--follow-up", help="It follows up on the one before.")] = False,  # noqa: FBT002
-    turn: Annotated[int, typer.Option(help="The how-manieth question of the conversation.")] = 1,
+    turn: Annotated[int, typer.Option(help="Which question of the conversation it is, from 1.")] = 1,
     occurred_at: Time = None,
     interaction_id: Annotated[str | None, typer.Option(help="A UUIDv7, to try again with. Default a new one.")] = None,
     json: Json = False,  # noqa: FBT002
