@@ -22,6 +22,7 @@ def interaction(**changes: Any) -> Interaction:
         "response_length": 900,
         "code_snippets_shown": 1,
         "citations_provided": 2,
+        "success": True,
         "occurred_at": NOON,
     }
     return Interaction(**{**fields, **changes})

@@ -241,10 +241,11 @@ def test_the_target_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delenv("STEWARD_TARGET", raising=False)
     here = Client()
     monkeypatch.setenv("STEWARD_TARGET", "elsewhere:1")
-    there, given = Client(), Client("given:2")
+    there, given, bare = Client(), Client("given:2"), Client("bare")
 
-    assert [DEFAULT_TARGET, "elsewhere:1", "given:2"] == [each.target for each in (here, there, given)]
-    for each in (here, there, given):
+    targets = [each.target for each in (here, there, given, bare)]
+    assert [DEFAULT_TARGET, "elsewhere:1", "given:2", "bare:50051"] == targets
+    for each in (here, there, given, bare):
         each.close()
 
 

@@ -168,6 +168,7 @@ LOCAL: list[tuple[str, Any]] = [
     ("query", "unpaired \ud800"),
     ("session_id", "\udfff"),
     ("query", 5),
+    ("occurred_at", "2025-09-30"),
     ("response_length", 2**63),
     ("occurred_at", datetime(2025, 9, 30)),  # noqa: DTZ001 -- naive on purpose
 ]

@@ -60,7 +60,7 @@ def encode(kind: type[M], value: object) -> M:
     """
     try:
         return kind(**_encoder(kind.DESCRIPTOR, type(value))(value))
-    except (TypeError, ValueError, OverflowError):  # UnicodeEncodeError is a ValueError
+    except (AttributeError, TypeError, ValueError, OverflowError):  # UnicodeEncodeError is a ValueError
         raise InvalidArgument.of(*_misfits(kind, value)) from None
 
 

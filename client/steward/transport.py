@@ -14,7 +14,8 @@ from steward import errors
 from steward.types import LIMITS
 from steward.v1 import data_management_service_pb2, health_service_pb2
 
-DEFAULT_TARGET = "127.0.0.1:50051"
+DEFAULT_PORT = 50051
+DEFAULT_TARGET = f"127.0.0.1:{DEFAULT_PORT}"
 OPTIONS = (
     ("grpc.enable_retries", 0),  # the client's own, which heed what the server says of when to come back
     ("grpc.max_receive_message_length", -1),
@@ -56,7 +57,8 @@ def _passing(error: errors.Error) -> bool:
 
 def target(given: str | None) -> str:
     """Return where to connect to: *given*, else STEWARD_TARGET, else this machine."""
-    return given or os.environ.get("STEWARD_TARGET") or DEFAULT_TARGET
+    chosen = given or os.environ.get("STEWARD_TARGET") or DEFAULT_TARGET
+    return chosen if ":" in chosen else f"{chosen}:{DEFAULT_PORT}"
 
 
 def channel(address: str) -> grpc.Channel:

@@ -25,7 +25,7 @@ class Interaction:
     response_length: int | None = None  # characters; None when not known
     code_snippets_shown: int = 0
     citations_provided: int = 0
-    success: bool | None = True  # None when not known
+    success: bool | None = None  # whether it was answered well; None when not known
     user_rating: float | None = None  # 1 to 5
     follow_up_query: bool = False
     conversation_turn: int = 1  # from 1

@@ -5,6 +5,7 @@ Puts a daemon together, in order, and takes it apart in the reverse order.
 import asyncio
 import gc
 import signal
+import socket
 from contextlib import AsyncExitStack, ExitStack, suppress
 from importlib.util import find_spec
 
@@ -39,6 +40,7 @@ class App:
         """
         async with AsyncExitStack() as stack:
             config = self._config
+            _refuse_taken(config.listen)
             _private(config)
             lock = Lock(config.data)
             stack.callback(lock.release)
@@ -68,6 +70,16 @@ class App:
     async def stop(self) -> None:
         """Take no more calls, answer those under way, write what waits, and let go of everything."""
         await self._stack.aclose()
+
+
+def _refuse_taken(address: str) -> None:
+    """Raise FailedPrecondition when *address* is taken, before anything is made for nothing."""
+    host, _, port = address.rpartition(":")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host.strip("[]"), int(port)), family=family).close()
+    except OSError as error:
+        raise FailedPrecondition(f"{address} cannot be listened on: {error.strerror}. Give another --listen") from None
 
 
 def _private(config: Config) -> None:

@@ -56,5 +56,6 @@ def main() -> None:
     try:
         app()
     except Error as error:
-        print(f"stewardd: {error.message}", file=sys.stderr)  # noqa: T201 -- a command line talks
+        rules = "; ".join(f"{each.field}: {each.rule}" for each in error.violations)
+        print(f"stewardd: {rules or error.message}", file=sys.stderr)  # noqa: T201 -- a command line talks
         sys.exit(1)

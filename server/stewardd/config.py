@@ -6,7 +6,7 @@ A leaf. Each field's description is what `stewardd config` prints and the README
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -15,6 +15,7 @@ from steward.errors import InvalidArgument
 from steward.types import FieldViolation
 
 LOCALHOST = "localhost"
+Level = Literal["debug", "info", "warning", "error"]
 
 
 class Config(BaseSettings):
@@ -41,7 +42,7 @@ class Config(BaseSettings):
         float, Field(gt=0, le=60, description="how long calls under way may take when stopping")
     ] = 5.0
     log_level: Annotated[
-        str, Field(description="debug, info, warning or error", pattern="^(debug|info|warning|error)$")
+        Literal["debug", "info", "warning", "error"], Field(description="debug, info, warning or error")
     ] = "info"
 
     @field_validator("listen")

@@ -6,6 +6,7 @@ spans are sampled off, and the metrics still show in GetServerInfo. No text of a
 """
 
 import logging
+import math
 import os
 import sys
 import traceback
@@ -147,7 +148,7 @@ def quantile(counts: Sequence[int], bounds: Sequence[float], share: float, *, mo
     *counts* has one more bucket than *bounds*, the last without a bound; *most* is the greatest observation. The method
     is that of Prometheus' histogram_quantile.
     """
-    rank, below, lower = share * sum(counts), 0, 0.0
+    rank, below, lower = math.ceil(share * sum(counts)), 0, 0.0
     for count, upper in zip(counts, (*bounds, most), strict=True):
         if count and below + count >= rank:
             return min(most, lower + (min(upper, most) - lower) * (rank - below) / count)
@@ -183,7 +184,7 @@ def _load(group: str, name: str) -> Any:
     for entry in entry_points(group=group, name={"otlp": "otlp_proto_grpc"}.get(name, name)):
         return entry.load()
     raise FailedPrecondition(
-        f"the OpenTelemetry exporter {name!r} is not installed: try steward-data[otlp] or [prometheus]"
+        f"the OpenTelemetry exporter {name!r} is not installed: steward-data has the extras otlp and prometheus"
     )
 
 

@@ -52,6 +52,10 @@ def main() -> None:
     except BrokenPipeError:  # whoever read our output has seen enough
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:  # what we print cannot be written
+        print(f"steward: {error.strerror}", file=sys.stderr)  # noqa: T201 -- see above
+        sys.stdout = None  # or the interpreter tries again when it ends
+        sys.exit(1)
 
 
 def _line(error: Error) -> str:

@@ -2,7 +2,6 @@
 `steward session`, `sessions` and `summary`.
 """
 
-from itertools import islice
 from typing import Annotated
 
 import typer
@@ -43,12 +42,9 @@ def sessions(  # noqa: PLR0917 -- an option for each way to choose
     json: Json = False,  # noqa: FBT002
 ) -> None:
     """List the sessions that started in a window of time, newest first."""
-    pages = client(ctx).list_sessions(since=since, until=until, user_roles=role or (), page_size=min(limit, 1000))
-    found = list(islice(pages, limit))
-    if json:
-        show.document({"sessions": found})
-    else:
-        show.rows(found, title=f"{len(found)} sessions, newest first", columns=COLUMNS)
+    size = min(limit + 1, 1000)
+    found = client(ctx).list_sessions(since=since, until=until, user_roles=role or (), page_size=size)
+    show.first(found, limit=limit, name="sessions", columns=COLUMNS, json=json)
 
 
 def summary(ctx: typer.Context, since: Since = None, until: Until = None, json: Json = False) -> None:  # noqa: FBT002

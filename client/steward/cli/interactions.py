@@ -4,7 +4,6 @@
 
 import sys
 from datetime import datetime
-from itertools import islice
 from typing import Annotated
 
 import typer
@@ -30,7 +29,7 @@ def record(  # noqa: PLR0917 -- an option for each field
     response_length: Annotated[int | None, typer.Option(help="Length of the answer, in characters.")] = None,
     code_snippets: Annotated[int, typer.Option(help="Pieces of code shown.")] = 0,
     citations: Annotated[int, typer.Option(help="Citations given.")] = 0,
-    success: Annotated[bool, typer.Option("--success/--failure", help="Whether it was answered well.")] = True,  # noqa: FBT002
+    success: Annotated[bool | None, typer.Option("--success/--failure", help="Answered well, or not.")] = None,
     rating: Annotated[float | None, typer.Option(help="The user's rating, 1 to 5.")] = None,
     follow_up: Annotated[bool, typer.Option("--follow-up", help="It follows up on the one before.")] = False,  # noqa: FBT002
     turn: Annotated[int, typer.Option(help="Which question of the conversation it is, from 1.")] = 1,
@@ -57,7 +56,8 @@ def record(  # noqa: PLR0917 -- an option for each field
             interaction_id=interaction_id or ids.mint(),
         )
     )
-    show.document(receipt) if json else show.record(receipt, title="On disk")
+    title = "There already: what came first is kept" if receipt.already_stored else "On disk"
+    show.document(receipt) if json else show.record(receipt, title=title)
 
 
 def rate(
@@ -99,11 +99,8 @@ def list_(  # noqa: PLR0917 -- an option for each way to choose
         max_rating=max_rating,
         text=text,
     )
-    found = list(islice(client(ctx).list_interactions(chosen, page_size=min(limit, 1000)), limit))
-    if json:
-        show.document({"interactions": found})
-    else:
-        show.rows(found, title=f"{len(found)} interactions, newest first", columns=COLUMNS)
+    found = client(ctx).list_interactions(chosen, page_size=min(limit + 1, 1000))
+    show.first(found, limit=limit, name="interactions", columns=COLUMNS, json=json)
 
 
 def get(

@@ -5,9 +5,10 @@ Values as tables for people, and as JSON for programs.
 import dataclasses
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
+from itertools import islice
 from typing import Any
 
 from rich import box
@@ -17,7 +18,7 @@ from rich.table import Table
 
 PIPED_WIDTH = 200  # columns where there is no terminal to ask
 
-console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+console = Console(highlight=False, width=None if sys.stdout and sys.stdout.isatty() else PIPED_WIDTH)
 
 
 def document(value: Any) -> None:
@@ -54,11 +55,21 @@ def rows(values: Iterable[Any], *, title: str, columns: Sequence[str]) -> None:
     """Print a line for each of *values*, with those of its fields that *columns* names."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for column in columns:
-        whole = column in ("session", "interaction_id", "method", "name")  # of no use when cut
-        table.add_column(_words(column), no_wrap=whole, overflow="fold")
+        table.add_column(_words(column), no_wrap=column not in ("reason", "query"), overflow="ellipsis")
     for value in values:
         table.add_row(*(cell(getattr(value, column)) for column in columns))
     console.print(table)
+
+
+def first(values: Iterator[Any], *, limit: int, name: str, columns: Sequence[str], json: bool) -> None:
+    """Print the first *limit* of *values*, called *name*, and say whether there are more."""
+    found = list(islice(values, limit + 1))
+    shown, more = found[:limit], len(found) > limit
+    if json:
+        document({name: shown, "more": more})
+    else:
+        title = f"{len(shown)} {name}, newest first" + ("; there are more: see --limit" if more else "")
+        rows(shown, title=title, columns=columns)
 
 
 def cell(value: Any) -> str:  # noqa: PLR0911 -- a line for each kind
@@ -76,7 +87,12 @@ def cell(value: Any) -> str:  # noqa: PLR0911 -- a line for each kind
             return value.name
         case Mapping():
             return ", ".join(f"{count} {kind}" for kind, count in value.items()) or "nothing"
-    return escape(str(value))
+    return escape("".join(map(_visible, str(value))))
+
+
+def _visible(character: str) -> str:
+    """Return *character*, spelled out when a terminal would obey it."""
+    return character if character.isprintable() else ascii(character)[1:-1]
 
 
 def _words(name: str) -> str:

@@ -27,7 +27,10 @@ def size(requested: int) -> int:
     """Return how many items a page of the *requested* size has. Raises: InvalidArgument when that is below 0."""
     if requested < 0:
         raise InvalidArgument.of(
-            FieldViolation("page_size", f"must be 0 to {LIMITS.page_size}; 0 means {DEFAULT_SIZE}")
+            FieldViolation(
+                "page_size",
+                f"must be 0 or more; 0 means {DEFAULT_SIZE}, over {LIMITS.page_size} means {LIMITS.page_size}",
+            )
         )
     return min(requested or DEFAULT_SIZE, LIMITS.page_size)
 

@@ -113,7 +113,7 @@ class Server:
             ) from None
 
     def _reflect(self) -> None:
-        names = (*SERVICES, PROBE_NAME, reflection.SERVICE_NAME, REFLECTION_V1)
+        names = (*SERVICES, PROBE_NAME, reflection.SERVICE_NAME)  # v1 has no descriptor to show
         reflection.enable_server_reflection(names, self._server)
         # The library knows v1alpha only. v1 is the same on the wire: https://github.com/grpc/grpc/issues/38576
         handler = grpc.stream_stream_rpc_method_handler(
