@@ -4,6 +4,7 @@ Puts a daemon together, in order, and takes it apart in the reverse order.
 
 import asyncio
 import gc
+import os
 import signal
 import socket
 from contextlib import AsyncExitStack, ExitStack, suppress
@@ -79,7 +80,12 @@ def _refuse_taken(address: str) -> None:
     try:
         socket.create_server((host.strip("[]"), int(port)), family=family).close()
     except OSError as error:
-        raise FailedPrecondition(f"{address} cannot be listened on: {error.strerror}. Give another --listen") from None
+        raise FailedPrecondition(f"{address} cannot be listened on: {_why(error)}. Give another --listen") from None
+
+
+def _why(error: OSError) -> str:
+    number = error.errno or 0  # below 0 it is the resolver's, which has its own words
+    return os.strerror(number).lower() if number > 0 else str(error.strerror)
 
 
 def _private(config: Config) -> None:
