@@ -237,6 +237,9 @@ ODD: list[tuple[dict[str, Any], str]] = [
     ({"response_time": "fast"}, "response_time_seconds"),
     ({"response_length": 1.5}, "response_length"),
     ({"success": 2}, "success"),
+    ({"response_length": 1e300}, "response_length"),
+    ({"response_length": float("inf")}, "response_length"),
+    ({"timestamp": b"2025"}, "occurred_at"),
     ({"query": b"\x00\x01"}, "query"),
     ({"user_rating": "good"}, "user_rating"),
     ({"timestamp": "0001-01-01T00:00:00"}, "occurred_at"),
@@ -310,7 +313,12 @@ def test_another_programs_database_is_refused(tmp_path: Path) -> None:
         with closing(sqlite3.connect(path)) as database, database:
             database.executescript(schema)
 
-    for path, why in ((other, "no table user_interactions"), (older, "no column timestamp")):
+    view = tmp_path / "view.db"
+    with closing(sqlite3.connect(view)) as database, database:
+        database.execute("CREATE VIEW user_interactions AS SELECT 1 AS id")
+
+    refusals = ((other, "no table user_interactions"), (older, "no column timestamp"), (view, "no table"))
+    for path, why in refusals:
         with pytest.raises(InvalidArgument, match=why):
             LegacyFile(path)
 

@@ -43,6 +43,7 @@ COLUMNS = (
 )
 _GZIP, _SQLITE = b"\x1f\x8b", b"SQLite format 3\0"
 _HASH = re.compile(r"[0-9a-f]{16,64}")
+MOST_BYTES = 2 * 1024**3
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -80,14 +81,18 @@ class LegacyFile:
         """
         with closing(self._database.execute(f"SELECT * FROM {TABLE} ORDER BY id")) as cursor:  # noqa: S608 -- see above
             names = [each[0] for each in cursor.description]
-            for row in cursor:
-                yield _interaction(dict(zip(names, row, strict=True)), zone)
+            try:
+                for row in cursor:
+                    yield _interaction(dict(zip(names, row, strict=True)), zone)
+            except sqlite3.DatabaseError as error:
+                raise _refused(self._path, f"is damaged: {error}") from None
 
     def _check(self) -> None:
+        tables = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"  # a view could take for ever
+        if not self._database.execute(tables, (TABLE,)).fetchone():
+            raise _refused(self._path, f"is not the predecessor's: it has no table {TABLE}")
         found = {name for (name,) in self._database.execute("SELECT name FROM pragma_table_info(?)", (TABLE,))}
         missing = [name for name in COLUMNS if name not in found]
-        if not found:
-            raise _refused(self._path, f"is not the predecessor's: it has no table {TABLE}")
         if missing:
             raise _refused(self._path, f"is not the predecessor's: {TABLE} has no column {missing[0]}")
         if self._one("PRAGMA quick_check(1)") != "ok":
@@ -130,7 +135,11 @@ def _read(path: Path) -> bytes:
     try:
         content = path.read_bytes()
         if content.startswith(_GZIP):
-            return gzip.decompress(content)
+            with gzip.open(path) as unpacked:
+                content = unpacked.read(MOST_BYTES + 1)
+            if len(content) > MOST_BYTES:
+                raise _refused(path, "is not the predecessor's: it unpacks to more than 2 GiB")
+            return content
     except OSError as error:  # gzip.BadGzipFile is one
         raise _refused(path, f"cannot be read: {error.strerror or 'it is not gzip, or damaged'}") from None
     except EOFError:
@@ -221,8 +230,8 @@ def _real(value: Any) -> float:
 
 
 def _whole(value: Any) -> int:
-    if not isinstance(value, int | float) or value != int(value):
-        raise ValueError("must be a whole number")
+    if not isinstance(value, int | float) or value != int(value) or not -(2**63) <= value < 2**63:
+        raise ValueError("must be a whole number of 64 bits")
     return int(value)
 
 
