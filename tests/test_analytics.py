@@ -131,6 +131,16 @@ def test_until_alone_means_the_week_before_it(client: Client) -> None:
     assert NOON - timedelta(days=7) == client.get_summary(until=NOON).since
 
 
+def test_a_window_cannot_start_before_time_does(client: Client) -> None:
+    """
+    An end before 1970, without a start to go with it, is refused by name.
+    """
+    with pytest.raises(InvalidArgument) as caught:
+        client.get_summary(until=datetime(1, 1, 3, tzinfo=UTC))
+
+    assert ["until"] == [each.field for each in caught.value.violations]
+
+
 @pytest.mark.parametrize("until", [NOON, NOON - timedelta(seconds=1)])
 def test_a_window_ends_after_it_starts(client: Client, until: datetime) -> None:
     """

@@ -10,11 +10,11 @@ from typing import Any
 from peewee import Case, Value, fn
 
 from steward.errors import InvalidArgument
-from steward.types import InteractionFigures, SessionFigures, Summary
+from steward.types import FieldViolation, InteractionFigures, SessionFigures, Summary
 from stewardd.filters import window_violations
 from stewardd.store import Store
 from stewardd.store.models import Interaction, Session
-from stewardd.store.times import micros
+from stewardd.store.times import EPOCH, micros
 
 SUMMARY_DAYS = 7
 
@@ -25,8 +25,10 @@ def summarize(
     """
     Sum up what occurred from *since* up to but without *until*; by default in the 7 days before, without end.
 
-    Raises: InvalidArgument when *until* is not later than *since*.
+    Raises: InvalidArgument when *until* is not later than *since*, or before 1970.
     """
+    if until is not None and until < EPOCH:
+        raise InvalidArgument.of(FieldViolation("until", "must be in 1970 or later"))
     if since is None:
         since = (now if until is None else until) - timedelta(days=SUMMARY_DAYS)
     violations = list(window_violations(since, until))
