@@ -344,6 +344,7 @@ BAD_FILTERS = [
     (InteractionFilter(session_id=""), "session_id"),
     (InteractionFilter(session="not hex"), "session"),
     (InteractionFilter(text="\0"), "text"),
+    (InteractionFilter(text="x" * 257), "text"),
 ]
 
 

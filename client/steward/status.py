@@ -19,6 +19,7 @@ from steward.types import FieldViolation
 
 DOMAIN = "steward"
 DETAILS = "grpc-status-details-bin"
+MOST_VIOLATIONS = 20  # told; gRPC refuses a status of more than 8 KiB
 
 STATUS: dict[type[errors.Error], grpc.StatusCode] = {
     errors.InvalidArgument: grpc.StatusCode.INVALID_ARGUMENT,
@@ -57,7 +58,10 @@ def from_call(call: Any, *, closed: bool = False) -> errors.Error:
 def _details(error: errors.Error, request_id: str) -> list[Message]:
     found: list[Message] = [details.ErrorInfo(reason=error.reason, domain=DOMAIN)]
     if error.violations:
-        fields = [details.BadRequest.FieldViolation(field=v.field, description=v.rule) for v in error.violations]
+        fields = [
+            details.BadRequest.FieldViolation(field=v.field, description=v.rule)
+            for v in error.violations[:MOST_VIOLATIONS]
+        ]
         found.append(details.BadRequest(field_violations=fields))
     if error.retry_after is not None:
         nanos = round(error.retry_after * 1e9)

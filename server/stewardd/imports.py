@@ -53,19 +53,27 @@ class Tally:
         )
 
 
-async def take_in(
-    store: Store, batches: AsyncIterable[list[ImportedInteraction | ImportRejection]], *, redactor: Redactor
-) -> ImportReport:
-    """
-    Store *batches*, each on disk before the next is read, and report what became of them.
+def check_batch(count: int) -> None:
+    """Raise InvalidArgument when *count* interactions are too many for one message of the stream."""
+    if count > LIMITS.batch_size:
+        raise InvalidArgument.of(FieldViolation("interactions", f"must be at most {LIMITS.batch_size}"))
 
-    Raises: InvalidArgument when a batch is too large; what came before it stays.
+
+def prepare(
+    batch: Iterable[ImportedInteraction | ImportRejection], *, redactor: Redactor
+) -> list[Prepared | ImportRejection]:
     """
+    Check and redact *batch*, in order; a bad one becomes its rejection.
+
+    Pure: no clock, no disk, no network.
+    """
+    return [_prepared(each, redactor) for each in batch]
+
+
+async def take_in(store: Store, batches: AsyncIterable[list[Prepared | ImportRejection]]) -> ImportReport:
+    """Store prepared *batches*, each on disk before the next is asked for, and report what became of them."""
     tally = Tally()
-    async for batch in batches:
-        if len(batch) > LIMITS.batch_size:
-            raise InvalidArgument.of(FieldViolation("interactions", f"must be at most {LIMITS.batch_size}"))
-        prepared = [_prepared(each, redactor) for each in batch]
+    async for prepared in batches:
         rows = [each[0] for each in prepared if not isinstance(each, ImportRejection)]
         rejections = (each for each in prepared if isinstance(each, ImportRejection))
         tally.add(rejections, await store.append(rows) if rows else ())

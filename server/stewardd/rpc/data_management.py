@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from steward import codec
-from steward.types import ImportedInteraction, ImportRejection, InteractionFilter, Rejection
+from steward.types import ImportRejection, InteractionFilter, Rejection
 from steward.v1 import analytics_pb2, imports_pb2, ingest_pb2, interaction_pb2, sessions_pb2
 from steward.v1.data_management_service_pb2_grpc import DataManagementServiceServicer
 from stewardd import analytics, filters, imports, ingest, sessions
@@ -126,14 +126,18 @@ class DataManagement(DataManagementServiceServicer):
     async def ImportInteractions(
         self, request_iterator: AsyncIterator[imports_pb2.ImportInteractionsRequest], context: Any
     ) -> imports_pb2.ImportInteractionsResponse:
-        report = await imports.take_in(self._store, self._batches(request_iterator), redactor=self._redactor)
+        report = await imports.take_in(self._store, self._batches(request_iterator))
         return codec.encode(imports_pb2.ImportInteractionsResponse, report)
 
     async def _batches(
         self, requests: AsyncIterator[imports_pb2.ImportInteractionsRequest]
-    ) -> AsyncIterator[list[ImportedInteraction | ImportRejection]]:
+    ) -> AsyncIterator[list[Prepared | ImportRejection]]:
         async for request in requests:
-            yield await self._read(_imported, request)
+            imports.check_batch(len(request.interactions))
+            yield await self._read(self._prepare_import, request)
+
+    def _prepare_import(self, request: imports_pb2.ImportInteractionsRequest) -> list[Prepared | ImportRejection]:
+        return imports.prepare(map(codec.to_imported, request.interactions), redactor=self._redactor)
 
     def _prepare(self, messages: Sequence[interaction_pb2.Interaction]) -> list[Prepared | Rejection]:
         interactions = map(codec.to_interaction, messages)
@@ -146,7 +150,3 @@ def _recorded(
     # Plain fields, of which the messages are made at once: five times as fast as message by message.
     outcomes: Any = [codec.from_outcome(each) for each in ingest.outcomes(prepared, places)]
     return ingest_pb2.RecordInteractionsResponse(outcomes=outcomes)
-
-
-def _imported(request: imports_pb2.ImportInteractionsRequest) -> list[ImportedInteraction | ImportRejection]:
-    return [codec.to_imported(each) for each in request.interactions]

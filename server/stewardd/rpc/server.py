@@ -92,6 +92,7 @@ class Server:
         self._chain.drain()
         await asyncio.sleep(DRAIN)
         await self._server.stop(grace)
+        self._store.interrupt()  # nobody waits for what is still being read
         self._read.close()
 
     async def _watch_store(self) -> None:

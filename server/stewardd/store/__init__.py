@@ -121,6 +121,10 @@ class Store:
         log = self.path.with_name(self.path.name + "-wal")
         return log.stat().st_size if log.exists() else 0
 
+    def interrupt(self) -> None:
+        """End the reads that are under way: they fail as Unavailable."""
+        self._readers.interrupt_all()
+
     def close(self) -> None:
         """Write what waits, fold the write-ahead log into the file, and let go of it. Nobody may still read."""
         self._writer.close()

@@ -102,6 +102,11 @@ class Readers(SqliteDatabase):
         self._opened.append(connection)
         return connection
 
+    def interrupt_all(self) -> None:
+        """End what the connections of all threads are at."""
+        for connection in tuple(self._opened):
+            connection.interrupt()
+
     def close_all(self) -> None:
         """Close the connections of all threads, none of which may still read."""
         while self._opened:
