@@ -106,6 +106,17 @@ def test_all_or_nothing_stores_nothing_when_one_is_bad(client: Client) -> None:
     assert [] == list(client.list_interactions())
 
 
+def test_of_many_violations_the_first_are_told(client: Client) -> None:
+    """
+    A batch that is bad throughout is refused as such: the status stays within what gRPC lets pass.
+    """
+    with pytest.raises(InvalidArgument) as caught:
+        client.record_interactions([interaction(query="", user_role="")] * 1000, all_or_nothing=True)
+
+    assert (20, "INVALID_FIELD") == (len(caught.value.violations), caught.value.reason)
+    assert "(and 1999 more)" in caught.value.message
+
+
 BAD: list[tuple[str, Any]] = [
     ("interaction_id", ""),
     ("interaction_id", TOO_LONG),

@@ -1,5 +1,6 @@
 """
-The baseline of batches: the bare insert of the same rows, into the same tables, indexes and pragmas, as durably.
+The baseline of batches: the bare insert of the same rows, interactions and sessions, into the same tables, indexes and
+pragmas, as durably.
 
 Reads lines of "first count" and answers each with the seconds that those interactions took, a transaction a batch.
 """
@@ -31,30 +32,32 @@ class Raw:
         migrate(self._database)
         self._size = size
         self._keys: dict[str, int] = {}
-        self._insert = Interactions.insert_many([(0,) * 16], fields=_fields()).sql()[0]
+        self._insert = Interactions.insert_many([(0,) * 16], fields=_fields(Interactions)).sql()[0]
+        self._insert_session = Session.insert_many([(0,) * 14], fields=_fields(Session)).sql()[0]
 
     def record(self, indexes: range) -> float:
-        """Insert the interactions of *indexes*; return the seconds it took. What goes before is not on the clock."""
-        interactions = [interaction(index) for index in indexes]
-        self._add_sessions(interactions)
-        records = [self._record(index + 1, each) for index, each in zip(indexes, interactions, strict=True)]
-        batches = [records[start : start + self._size] for start in range(0, len(records), self._size)]
+        """Insert the interactions of *indexes* and their sessions; return the seconds it took, making rows apart."""
+        interactions = [(index, interaction(index)) for index in indexes]
+        batches = [interactions[start : start + self._size] for start in range(0, len(interactions), self._size)]
+        records = [
+            (self._sessions(batch), [self._record(index + 1, each) for index, each in batch]) for batch in batches
+        ]
         started = perf_counter()
-        for batch in batches:
-            self._commit(batch)
+        for sessions, rows in records:
+            self._commit(sessions, rows)
         return perf_counter() - started
 
-    def _commit(self, batch: Records) -> None:
+    def _commit(self, sessions: Records, rows: Records) -> None:
         connection: Any = self._database.connection()
         connection.execute("BEGIN IMMEDIATE")
-        connection.executemany(self._insert, batch)
+        connection.executemany(self._insert_session, sessions)
+        connection.executemany(self._insert, rows)
         connection.execute("COMMIT")
 
-    def _add_sessions(self, interactions: list[Interaction]) -> None:
-        missing = {each.session_id: each for each in interactions if each.session_id not in self._keys}
-        records = [(self._key(each), _pseudonym(each), each.user_role, *[0] * 11) for each in missing.values()]
-        if records:
-            Session.insert_many(records).bind(self._database).execute()
+    def _sessions(self, batch: list[tuple[int, Interaction]]) -> Records:
+        """Return a row for each session that *batch* is the first to have: one insert, and none of our additions."""
+        missing = {each.session_id: each for _, each in batch if each.session_id not in self._keys}
+        return [(self._key(each), _pseudonym(each), each.user_role, *[0] * 11) for each in missing.values()]
 
     def _key(self, each: Interaction) -> int:
         return self._keys.setdefault(each.session_id, len(self._keys) + 1)
@@ -87,8 +90,8 @@ def _pseudonym(each: Interaction) -> str:
     return blake2b(each.session_id.encode(), digest_size=16).hexdigest()
 
 
-def _fields() -> list[Any]:
-    return [getattr(Interactions, name) for name in Interactions._meta.sorted_field_names]  # noqa: SLF001 -- as Peewee documents
+def _fields(model: Any) -> list[Any]:
+    return [getattr(model, name) for name in model._meta.sorted_field_names]  # noqa: SLF001 -- as Peewee documents
 
 
 def main(path: str, size: str) -> None:
