@@ -29,11 +29,8 @@ SYNCHRONOUS = {
     "AsyncClient": "Client",
     "AsyncIterable": "Iterable",
     "AsyncIterator": "Iterator",
-    "Awaitable": "Plain",
     "__aenter__": "__enter__",
     "__aexit__": "__exit__",
-    "__aiter__": "__iter__",
-    "aclosing": "closing",
     "aio_channel": "channel",
     "asyncio": "time",
 }

@@ -2,8 +2,10 @@
 Messages to values and back, and errors to statuses and back.
 """
 
+import re
 from dataclasses import fields
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -16,7 +18,7 @@ from steward import codec, errors, ids, types
 from steward.errors import InvalidArgument
 from steward.status import DETAILS, STATUS, from_call, to_status
 from steward.types import FieldViolation
-from steward.v1 import analytics_pb2, health_pb2, imports_pb2, ingest_pb2, interaction_pb2, sessions_pb2
+from steward.v1 import analytics_pb2, errors_pb2, health_pb2, imports_pb2, ingest_pb2, interaction_pb2, sessions_pb2
 
 TIMES = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.just(UTC))  # noqa: DTZ001 -- hypothesis adds it
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
@@ -147,6 +149,20 @@ def test_a_call_cancelled_by_a_stopping_server_is_unavailable() -> None:
     got = from_call(Failed(grpc.StatusCode.CANCELLED, "", b""))
 
     assert (errors.Unavailable, "STOPPING") == (type(got), got.reason)
+
+
+def test_every_reason_is_one_of_the_contract() -> None:
+    """
+    What the code gives as a reason is in the enum that callers read.
+    """
+    root = Path(__file__).parent.parent
+    code = "\n".join(
+        path.read_text(encoding="utf-8") for part in ("client", "server") for path in (root / part).rglob("*.py")
+    )
+    given = set(re.findall(r'reason(?:: str)? ?= ?"([A-Z_]+)"', code))
+
+    assert "QUEUE_FULL" in given
+    assert set() == {f"ERROR_REASON_{each}" for each in given} - set(errors_pb2.ErrorReason.keys())
 
 
 def test_every_error_has_its_own_status() -> None:

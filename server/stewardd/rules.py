@@ -6,16 +6,14 @@ Pure: no clock, no disk, no network.
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 from steward import ids
 from steward.errors import InvalidArgument
 from steward.types import LIMITS, FieldViolation, Interaction
 from stewardd.privacy import Counts, Pseudonym, Redactor
 from stewardd.store.row import Row
-from stewardd.store.times import micros
+from stewardd.store.times import EPOCH, micros
 
-EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 RATINGS = (1.0, 5.0)
 MOST = 10**9  # of a count, or of seconds: so that no sum of them can overflow
 ID_RULE = "must be a UUIDv7, such as 0190163d-8694-739b-aea5-966c26f8ad91"
@@ -86,7 +84,7 @@ def violations(each: Interaction, *, key: bytes | None) -> list[FieldViolation]:
             found.append(FieldViolation(name, f"must be {least} to {MOST}"))
     if each.user_rating is not None:
         found += rating_violations(each.user_rating, "user_rating")
-    if each.occurred_at is not None and each.occurred_at < EARLIEST:
+    if each.occurred_at is not None and each.occurred_at < EPOCH:
         found.append(FieldViolation("occurred_at", "must be in 1970 or later"))
     return found
 

@@ -54,7 +54,7 @@ class Appender:
 
     def _insert(self, fresh: list[tuple[int, Row]], now: int) -> None:
         keys = self._session_keys({row.session for _, row in fresh})
-        self._upsert(_totals(fresh, keys, now))
+        self._run(_upsert_sessions, _totals(fresh, keys, now))
         records = [
             (seq, row[0], keys[row.session], now if row.occurred_at is None else row.occurred_at, now, *row[3:])
             for seq, row in fresh
@@ -81,9 +81,6 @@ class Appender:
                 self._keys[pseudonym] = self._next_key
                 self._next_key += 1
         return self._keys
-
-    def _upsert(self, totals: list[tuple[Any, ...]]) -> None:
-        self._run(_upsert_sessions, totals)
 
     def _run(self, statement: Any, records: list[tuple[Any, ...]]) -> None:
         for part in _parts(records):
