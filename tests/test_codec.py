@@ -18,7 +18,22 @@ from steward import codec, errors, ids, types
 from steward.errors import InvalidArgument
 from steward.status import DETAILS, STATUS, from_call, to_status
 from steward.types import FieldViolation
-from steward.v1 import analytics_pb2, errors_pb2, health_pb2, imports_pb2, ingest_pb2, interaction_pb2, sessions_pb2
+from steward.v1 import (
+    alerts_pb2,
+    analytics_pb2,
+    business_pb2,
+    content_pb2,
+    errors_pb2,
+    health_pb2,
+    imports_pb2,
+    ingest_pb2,
+    interaction_pb2,
+    performance_pb2,
+    quality_pb2,
+    questions_pb2,
+    records_pb2,
+    sessions_pb2,
+)
 
 TIMES = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.just(UTC))  # noqa: DTZ001 -- hypothesis adds it
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
@@ -33,9 +48,27 @@ PAIRS: list[tuple[type, type[Message]]] = [
     (types.RecordedInteraction, interaction_pb2.RecordedInteraction),
     (types.Receipt, ingest_pb2.Receipt),
     (types.Rejection, ingest_pb2.Rejection),
+    (types.RecordReceipt, records_pb2.RecordReceipt),
     (types.Session, sessions_pb2.Session),
     (types.Summary, analytics_pb2.GetSummaryResponse),
-    (types.SystemHealth, health_pb2.GetSystemHealthResponse),
+    (types.Insights, analytics_pb2.GetInsightsResponse),
+    (types.CommonQuestions, questions_pb2.ListCommonQuestionsResponse),
+    (types.Suggestion, questions_pb2.Suggestion),
+    (types.ContentAccess, content_pb2.ContentAccess),
+    (types.ContentReport, content_pb2.GetContentReportResponse),
+    (types.BusinessMetric, business_pb2.BusinessMetric),
+    (types.BusinessDay, business_pb2.BusinessDay),
+    (types.BusinessReport, business_pb2.GetBusinessReportResponse),
+    (types.QualityReport, quality_pb2.GetQualityReportResponse),
+    (types.QualityThresholds, quality_pb2.QualityThresholds),
+    (types.MetricPoint, performance_pb2.MetricPoint),
+    (types.Performance, performance_pb2.GetPerformanceResponse),
+    (types.AlertRule, alerts_pb2.AlertRule),
+    (types.Alert, alerts_pb2.Alert),
+    (types.AlertEvent, alerts_pb2.AlertEvent),
+    (types.AlertEvaluation, alerts_pb2.EvaluateAlertsResponse),
+    (types.ImportReport, imports_pb2.ImportInteractionsResponse),
+    (types.SystemHealth, health_pb2.SystemHealth),
     (types.ServerInfo, health_pb2.GetServerInfoResponse),
 ]
 COUNTS = st.dictionaries(TEXTS, st.integers(0, 2**31 - 1))
@@ -43,7 +76,8 @@ COUNTS = st.dictionaries(TEXTS, st.integers(0, 2**31 - 1))
 
 def values(kind: type) -> st.SearchStrategy[Any]:
     """Return any value of *kind*."""
-    return st.builds(kind, redactions=COUNTS) if kind is types.Receipt else st.builds(kind)
+    redacted = kind in (types.Receipt, types.RecordReceipt)
+    return st.builds(kind, redactions=COUNTS) if redacted else st.builds(kind)
 
 
 @pytest.mark.parametrize(("kind", "message"), PAIRS)
@@ -97,7 +131,7 @@ def test_a_component_status_of_a_newer_server_is_unspecified() -> None:
     """
     An enum value this client does not know is no error.
     """
-    message = health_pb2.GetSystemHealthResponse.FromString(b"\x08\x63")
+    message = health_pb2.SystemHealth.FromString(b"\x08\x63")
 
     assert types.ComponentStatus.UNSPECIFIED == codec.decode(types.SystemHealth, message).status
 

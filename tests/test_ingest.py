@@ -367,7 +367,7 @@ def test_a_bad_filter_is_named(client: Client, chosen: InteractionFilter, field:
     with pytest.raises(InvalidArgument) as caught:
         list(client.list_interactions(chosen))
 
-    assert [field] == [each.field for each in caught.value.violations]
+    assert [f"filter.{field}"] == [each.field for each in caught.value.violations]
 
 
 def test_what_a_server_knew_it_knows_after_a_restart(tmp_path: Path) -> None:

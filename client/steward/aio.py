@@ -15,19 +15,51 @@ from steward import codec
 from steward.status import from_call
 from steward.transport import REPEATABLE, Retry, aio_channel, gone_by, target
 from steward.types import (
+    Alert,
+    AlertEvaluation,
+    AlertEvent,
+    AlertMetric,
+    AlertOperator,
+    AlertRule,
+    BusinessDay,
+    BusinessMetric,
+    BusinessReport,
+    CommonQuestions,
+    ContentAccess,
+    ContentReport,
     ImportedInteraction,
     ImportReport,
+    Insights,
     Interaction,
     InteractionFilter,
+    MetricPoint,
+    Performance,
+    QualityReport,
+    QualityThresholds,
     Receipt,
     RecordedInteraction,
+    RecordReceipt,
     Rejection,
     ServerInfo,
     Session,
+    Suggestion,
     Summary,
     SystemHealth,
 )
-from steward.v1 import analytics_pb2, health_pb2, imports_pb2, ingest_pb2, interaction_pb2, sessions_pb2
+from steward.v1 import (
+    alerts_pb2,
+    analytics_pb2,
+    business_pb2,
+    content_pb2,
+    health_pb2,
+    imports_pb2,
+    ingest_pb2,
+    interaction_pb2,
+    performance_pb2,
+    quality_pb2,
+    questions_pb2,
+    sessions_pb2,
+)
 from steward.v1.data_management_service_pb2_grpc import DataManagementServiceStub
 from steward.v1.health_service_pb2_grpc import HealthServiceStub
 
@@ -140,10 +172,173 @@ class AsyncClient:
             for each in page.sessions:
                 yield codec.decode(Session, each)
 
-    async def get_summary(self, *, since: datetime | None = None, until: datetime | None = None) -> Summary:
-        """Sum up a window of time, by default the last 7 days, without end. Raises: InvalidArgument."""
-        request = codec.request(analytics_pb2.GetSummaryRequest, since=since, until=until)
+    async def record_metrics(
+        self, points: Iterable[MetricPoint], *, all_or_nothing: bool = False
+    ) -> list[RecordReceipt | Rejection]:
+        """
+        Hand up to 1000 measurements over for storage; one outcome each, in order.
+
+        Returns when every accepted one is on disk. Raises: InvalidArgument when one is bad and it is *all_or_nothing*.
+        """
+        messages = [codec.encode(performance_pb2.MetricPoint, each) for each in points]
+        request = performance_pb2.RecordMetricsRequest(points=messages, all_or_nothing=all_or_nothing)
+        response = await self._call(self._data.RecordMetrics, request)
+        return [codec.to_record_outcome(each) for each in response.outcomes]
+
+    async def record_content_access(self, access: ContentAccess) -> RecordReceipt:
+        """Record that a piece of content was used; return when that is on disk. Raises: InvalidArgument."""
+        message = codec.encode(content_pb2.ContentAccess, access)
+        request = content_pb2.RecordContentAccessRequest(access=message)
+        response = await self._call(self._data.RecordContentAccess, request)
+        return codec.decode(RecordReceipt, response.receipt)
+
+    async def record_business_metric(self, figures: BusinessMetric | BusinessDay) -> RecordReceipt:
+        """Record a figure of the business, or those of a day; return when on disk. Raises: InvalidArgument."""
+        if isinstance(figures, BusinessDay):
+            day = codec.encode(business_pb2.BusinessDay, figures)
+            request = business_pb2.RecordBusinessMetricRequest(day=day)
+        else:
+            metric = codec.encode(business_pb2.BusinessMetric, figures)
+            request = business_pb2.RecordBusinessMetricRequest(metric=metric)
+        response = await self._call(self._data.RecordBusinessMetric, request)
+        return codec.decode(RecordReceipt, response.receipt)
+
+    async def get_summary(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        chosen: InteractionFilter | None = None,
+    ) -> Summary:
+        """Sum up the *chosen* of a window, by default the last 7 days, without end. Raises: InvalidArgument."""
+        request = codec.request(
+            analytics_pb2.GetSummaryRequest, since=since, until=until, filter=codec.from_filter(chosen)
+        )
         return codec.decode(Summary, await self._call(self._data.GetSummary, request))
+
+    async def get_insights(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        chosen: InteractionFilter | None = None,
+    ) -> Insights:
+        """Return who asks what among the *chosen* of a window, by default the last 30 days. Raises: InvalidArgument."""
+        request = codec.request(
+            analytics_pb2.GetInsightsRequest, since=since, until=until, filter=codec.from_filter(chosen)
+        )
+        return codec.decode(Insights, await self._call(self._data.GetInsights, request))
+
+    async def list_common_questions(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        chosen: InteractionFilter | None = None,
+        limit: int | None = None,
+    ) -> CommonQuestions:
+        """Return what is asked most, 10 unless told otherwise, by default in 30 days. Raises: InvalidArgument."""
+        request = codec.request(
+            questions_pb2.ListCommonQuestionsRequest,
+            since=since,
+            until=until,
+            filter=codec.from_filter(chosen),
+            limit=limit,
+        )
+        return codec.decode(CommonQuestions, await self._call(self._data.ListCommonQuestions, request))
+
+    async def suggest_questions(
+        self,
+        user_role: str = "",
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        chosen: InteractionFilter | None = None,
+        limit: int | None = None,
+    ) -> list[Suggestion]:
+        """Return what a visitor in *user_role* might ask, 5 unless told otherwise. Raises: InvalidArgument."""
+        request = codec.request(
+            questions_pb2.SuggestQuestionsRequest,
+            user_role=user_role,
+            since=since,
+            until=until,
+            filter=codec.from_filter(chosen),
+            limit=limit,
+        )
+        response = await self._call(self._data.SuggestQuestions, request)
+        return [codec.decode(Suggestion, each) for each in response.suggestions]
+
+    async def get_content_report(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        user_roles: Sequence[str] = (),
+        content_types: Sequence[str] = (),
+        limit: int | None = None,
+    ) -> ContentReport:
+        """Return what content is used, the 10 most used items unless told otherwise. Raises: InvalidArgument."""
+        request = codec.request(
+            content_pb2.GetContentReportRequest,
+            since=since,
+            until=until,
+            user_roles=user_roles,
+            content_types=content_types,
+            limit=limit,
+        )
+        return codec.decode(ContentReport, await self._call(self._data.GetContentReport, request))
+
+    async def get_business_report(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        chosen: InteractionFilter | None = None,
+        time_zone: str = "",
+    ) -> BusinessReport:
+        """
+        Return the business of each day in *time_zone*, by default of the last 30 days in UTC.
+
+        Raises: InvalidArgument, also when more than 1000 days have something in them.
+        """
+        request = codec.request(
+            business_pb2.GetBusinessReportRequest,
+            since=since,
+            until=until,
+            filter=codec.from_filter(chosen),
+            time_zone=time_zone,
+        )
+        return codec.decode(BusinessReport, await self._call(self._data.GetBusinessReport, request))
+
+    async def get_quality_report(
+        self, *, since: datetime | None = None, until: datetime | None = None
+    ) -> QualityReport:
+        """Return how good the data is, with the findings of a window, by default 7 days. Raises: InvalidArgument."""
+        request = codec.request(quality_pb2.GetQualityReportRequest, since=since, until=until)
+        return codec.decode(QualityReport, await self._call(self._data.GetQualityReport, request))
+
+    async def get_quality_thresholds(self) -> QualityThresholds:
+        """Return from where on quality is found wanting."""
+        request = quality_pb2.GetQualityThresholdsRequest()
+        response = await self._call(self._data.GetQualityThresholds, request)
+        return codec.decode(QualityThresholds, response.thresholds)
+
+    async def set_quality_thresholds(
+        self,
+        *,
+        completeness_threshold: float | None = None,
+        max_response_time_seconds: float | None = None,
+        min_success_rate: float | None = None,
+    ) -> QualityThresholds:
+        """Change those thresholds that are given; return all. Raises: InvalidArgument."""
+        request = codec.request(
+            quality_pb2.SetQualityThresholdsRequest,
+            completeness_threshold=completeness_threshold,
+            max_response_time_seconds=max_response_time_seconds,
+            min_success_rate=min_success_rate,
+        )
+        response = await self._call(self._data.SetQualityThresholds, request)
+        return codec.decode(QualityThresholds, response.thresholds)
 
     async def import_interactions(
         self, batches: AsyncIterable[Sequence[ImportedInteraction]], *, timeout: float | None = None
@@ -176,14 +371,109 @@ class AsyncClient:
         return codec.decode(ImportReport, response)
 
     async def get_system_health(self) -> SystemHealth:
-        """Return how the server is, component by component."""
+        """Return how the server is, component by component, and its score with every reason."""
         request = health_pb2.GetSystemHealthRequest()
-        return codec.decode(SystemHealth, await self._call(self._health.GetSystemHealth, request))
+        response = await self._call(self._health.GetSystemHealth, request)
+        return codec.decode(SystemHealth, response.health)
+
+    async def watch_system_health(self) -> AsyncIterator[SystemHealth]:
+        """Yield how the server is, now and whenever that changes. Raises: Unavailable when it stops."""
+        request = health_pb2.WatchSystemHealthRequest()
+        async for message in self._watch(self._health.WatchSystemHealth, request):
+            yield codec.decode(SystemHealth, message.health)
+
+    async def get_performance(
+        self,
+        *,
+        hours: int | None = None,
+        until: datetime | None = None,
+        chosen: InteractionFilter | None = None,
+    ) -> Performance:
+        """Return how the *chosen* interactions of so many *hours*, by default 24, fared. Raises: InvalidArgument."""
+        request = codec.request(
+            performance_pb2.GetPerformanceRequest, hours=hours, until=until, filter=codec.from_filter(chosen)
+        )
+        return codec.decode(Performance, await self._call(self._health.GetPerformance, request))
+
+    async def list_alert_rules(self) -> list[AlertRule]:
+        """Return the alert rules and how they are, by name."""
+        response = await self._call(self._health.ListAlertRules, alerts_pb2.ListAlertRulesRequest())
+        return [codec.decode(AlertRule, each) for each in response.rules]
+
+    async def set_alert_rule(
+        self,
+        name: str,
+        *,
+        metric: AlertMetric | None = None,
+        operator: AlertOperator | None = None,
+        threshold: float | None = None,
+        enabled: bool | None = None,
+        cooldown_seconds: float | None = None,
+    ) -> AlertRule:
+        """
+        Make the alert rule *name*, or change what is given of it; return it as it is now.
+
+        Raises: InvalidArgument, ResourceExhausted when there are too many.
+        """
+        request = codec.request(
+            alerts_pb2.SetAlertRuleRequest,
+            name=name,
+            metric=metric,
+            operator=operator,
+            threshold=threshold,
+            enabled=enabled,
+            cooldown_seconds=cooldown_seconds,
+        )
+        response = await self._call(self._health.SetAlertRule, request)
+        return codec.decode(AlertRule, response.rule)
+
+    async def evaluate_alerts(self) -> AlertEvaluation:
+        """Hold the enabled rules against the metrics now; return what came of it."""
+        response = await self._call(self._health.EvaluateAlerts, alerts_pb2.EvaluateAlertsRequest())
+        return codec.decode(AlertEvaluation, response)
+
+    async def list_alerts(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        rules: Sequence[str] = (),
+        firing: bool = False,
+        page_size: int = 0,
+    ) -> AsyncIterator[Alert]:
+        """Yield the alerts that fired in the window, or of these only those *firing*, the latest first."""
+        request = codec.request(
+            alerts_pb2.ListAlertsRequest, since=since, until=until, rules=rules, firing=firing, page_size=page_size
+        )
+        async for page in self._pages(self._health.ListAlerts, request):
+            for each in page.alerts:
+                yield codec.decode(Alert, each)
+
+    async def watch_alerts(self, *, heartbeat_seconds: float | None = None) -> AsyncIterator[AlertEvent]:
+        """
+        Yield the alerts that are firing, a heartbeat, and then what happens; a heartbeat when nothing does.
+
+        Raises: Unavailable when the server stops; then watch again, when it is back.
+        """
+        request = codec.request(alerts_pb2.WatchAlertsRequest, heartbeat_seconds=heartbeat_seconds)
+        async for message in self._watch(self._health.WatchAlerts, request):
+            yield codec.decode(AlertEvent, message.event)
 
     async def get_server_info(self) -> ServerInfo:
         """Return versions, limits, and how the RPCs have fared since the server started."""
         request = health_pb2.GetServerInfoRequest()
         return codec.decode(ServerInfo, await self._call(self._health.GetServerInfo, request))
+
+    async def _watch(self, method: Any, request: Any) -> AsyncIterator[Any]:
+        """Yield what *method* streams, for as long as it does."""
+        call = method(request)
+        try:
+            async for message in call:
+                yield message
+        except grpc.RpcError as error:
+            raise from_call(error, closed=self._closed) from error
+        finally:
+            call.cancel()
 
     async def _pages(self, method: Any, request: Any) -> AsyncIterator[Any]:
         while True:

@@ -27,11 +27,13 @@ from steward.types import (
     ImportedInteraction,
     ImportRejection,
     Interaction,
+    InteractionFilter,
     Receipt,
+    RecordReceipt,
     Rejection,
     maker,
 )
-from steward.v1 import imports_pb2, ingest_pb2, interaction_pb2
+from steward.v1 import imports_pb2, ingest_pb2, interaction_pb2, records_pb2
 
 V = TypeVar("V")
 M = TypeVar("M", bound=Message)
@@ -85,11 +87,16 @@ def request(kind: type[M], **given: object) -> M:
 # Several of a kind, or one of two
 
 
-def to_interaction(message: interaction_pb2.Interaction) -> Interaction | Rejection:
+def or_rejection(kind: type[V], message: Message) -> V | Rejection:
+    """Return the value of *kind* that *message* holds, or what is wrong with it."""
     try:
-        return decode(Interaction, message)
+        return decode(kind, message)
     except InvalidArgument as error:
         return Rejection(error.violations)
+
+
+def to_interaction(message: interaction_pb2.Interaction) -> Interaction | Rejection:
+    return or_rejection(Interaction, message)
 
 
 def to_imported(message: imports_pb2.ImportedInteraction) -> ImportedInteraction | ImportRejection:
@@ -116,6 +123,23 @@ def from_outcome(value: Receipt | Rejection) -> dict[str, Any]:
     if isinstance(value, Receipt):
         return {"receipt": fields(ingest_pb2.Receipt, value)}
     return {"rejection": fields(ingest_pb2.Rejection, value)}
+
+
+def from_filter(chosen: InteractionFilter | None) -> interaction_pb2.InteractionFilter | None:
+    """Return *chosen* as a message. Raises: InvalidArgument, naming the field of the filter that does not fit."""
+    return None if chosen is None else encode(interaction_pb2.InteractionFilter, chosen)
+
+
+def to_record_outcome(message: records_pb2.RecordOutcome) -> RecordReceipt | Rejection:
+    if message.WhichOneof("outcome") == "rejection":
+        return decode(Rejection, message.rejection)
+    return decode(RecordReceipt, message.receipt)
+
+
+def from_record_outcome(value: RecordReceipt | Rejection) -> records_pb2.RecordOutcome:
+    if isinstance(value, RecordReceipt):
+        return records_pb2.RecordOutcome(receipt=encode(records_pb2.RecordReceipt, value))
+    return records_pb2.RecordOutcome(rejection=encode(ingest_pb2.Rejection, value))
 
 
 # Time

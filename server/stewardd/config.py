@@ -38,6 +38,9 @@ class Config(BaseSettings):
     low_disk_mb: Annotated[
         int, Field(ge=0, description="free MB on the store's disk below which health is degraded")
     ] = 512
+    alert_seconds: Annotated[float, Field(ge=0.1, le=3600, description="how often the alert rules are evaluated")] = (
+        10.0
+    )
     stop_seconds: Annotated[
         float, Field(gt=0, le=60, description="how long calls under way may take when stopping")
     ] = 5.0

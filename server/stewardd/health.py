@@ -5,25 +5,50 @@ How the server is: what each component measures, and what that means.
 """
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from steward.errors import Error
-from steward.types import Component, ComponentStatus, Figure, SystemHealth
+from steward.types import (
+    Alert,
+    AlertSeverity,
+    Component,
+    ComponentStatus,
+    Deduction,
+    Figure,
+    HealthScore,
+    QualityReport,
+    ScorePart,
+    SystemHealth,
+    SystemMetrics,
+)
+from stewardd import alerts, metrics, quality
 from stewardd.privacy import RULES_VERSION
-from stewardd.store import Store, WriterFacts
-from stewardd.store.models import Meta
+from stewardd.store import SQLITE_VERSION, Store, WriterFacts
 
 SLOW_QUEUE = 1.0  # s that a change may wait before the writer wants attention
+GOOD_SUCCESS_RATE = 0.8  # above it, the performance part of the score is full
 MEGABYTE = 1024 * 1024
-OK, DEGRADED, FAILING = ComponentStatus.OK, ComponentStatus.DEGRADED, ComponentStatus.FAILING
+UNSPECIFIED, OK, DEGRADED, FAILING = ComponentStatus
+NO_DATA = "no data yet"
+NO_BACKUP = "no backup service yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgements:
+    """What the ideas say of the data."""
+
+    quality: QualityReport
+    metrics: SystemMetrics
+    firing: tuple[Alert, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What was measured."""
 
-    read_error: Error | None
+    judgements: Judgements | Error  # the error, when the store cannot be read
     database_bytes: int
     log_bytes: int  # of the write-ahead log
     writer: WriterFacts
@@ -31,15 +56,10 @@ class Facts:
     key_source: str
 
 
-def measure(store: Store, *, key_source: str) -> Facts:
-    """Look at *store* and its disk, with one read through a reader's connection."""
-    read_error = None
-    try:
-        store.one(Meta.select(Meta.name))
-    except Error as error:
-        read_error = error
+def measure(store: Store, *, key_source: str, now: datetime) -> Facts:
+    """Look at *store*, its data and its disk."""
     return Facts(
-        read_error=read_error,
+        judgements=_judgements(store, now),
         database_bytes=store.database_bytes(),
         log_bytes=store.log_bytes(),
         writer=store.facts(),
@@ -48,16 +68,41 @@ def measure(store: Store, *, key_source: str) -> Facts:
     )
 
 
+def _judgements(store: Store, now: datetime) -> Judgements | Error:
+    try:
+        with store.snapshot():
+            return Judgements(
+                quality=quality.report(store, since=None, until=None, now=now),
+                metrics=metrics.measure(store, now=now),
+                firing=tuple(alerts.firing(store)),
+            )
+    except Error as error:
+        return error
+
+
 def judge(facts: Facts, *, low_disk_bytes: int, now: datetime) -> SystemHealth:
     """Say what *facts* mean, component by component."""
-    components = (_store(facts), _writer(facts.writer), _privacy(facts), _disk(facts, low_disk_bytes))
-    return SystemHealth(status=max(each.status for each in components), components=components, checked_at=now)
+    known = facts.judgements
+    components = [_store(facts), _writer(facts.writer), _privacy(facts), _disk(facts, low_disk_bytes)]
+    if not isinstance(known, Error):
+        components += [_quality(known.quality), _performance(known.metrics), _alerts(known.firing)]
+    components.append(Component("backup", UNSPECIFIED, NO_BACKUP))
+    return SystemHealth(
+        status=max(each.status for each in components),
+        components=tuple(components),
+        checked_at=now,
+        score=_score(known),
+        sqlite_version=SQLITE_VERSION,
+    )
+
+
+# Components
 
 
 def _store(facts: Facts) -> Component:
     figures = (Figure("database_size", facts.database_bytes, "By"), Figure("wal_size", facts.log_bytes, "By"))
-    if facts.read_error is not None:
-        return Component("store", FAILING, facts.read_error.message, figures)
+    if isinstance(facts.judgements, Error):
+        return Component("store", FAILING, facts.judgements.message, figures)
     return Component("store", OK, "it can be read", figures)
 
 
@@ -84,8 +129,100 @@ def _privacy(facts: Facts) -> Component:
 def _disk(facts: Facts, low_disk_bytes: int) -> Component:
     figures = (Figure("free", facts.free_bytes, "By"),)
     if facts.free_bytes < low_disk_bytes:
-        reason = (
-            f"{facts.free_bytes // MEGABYTE} MB are free, less than the {low_disk_bytes // MEGABYTE} MB that are wanted"
-        )
-        return Component("disk", FAILING if facts.free_bytes == 0 else DEGRADED, reason, figures)
+        wanted = f"less than the {low_disk_bytes // MEGABYTE} MB that are wanted are free"
+        return Component("disk", FAILING if facts.free_bytes == 0 else DEGRADED, wanted, figures)
     return Component("disk", OK, "there is room", figures)
+
+
+def _quality(report: QualityReport) -> Component:
+    figures = (
+        Figure("quality_score", report.score, "1"),
+        Figure("mean_completeness", report.mean_completeness, "1"),
+        Figure("issues", report.issues, "{issue}"),
+    )
+    if not report.total_interactions:
+        return Component("quality", OK, NO_DATA, figures)
+    if report.score < quality.GOOD:
+        return Component("quality", DEGRADED, f"the score is below {quality.GOOD:g}", figures)
+    if report.issues:
+        kinds = ", ".join(each.kind.name.replace("_", " ").lower() for each in report.findings)
+        return Component("quality", OK, f"the score is good, but there is: {kinds}", figures)
+    return Component("quality", OK, "nothing is wrong with the last 7 days", figures)
+
+
+def _performance(measured: SystemMetrics) -> Component:
+    figures = (
+        Figure("avg_response_time", measured.avg_response_time_seconds, "s"),
+        Figure("success_rate", measured.success_rate, "1"),
+        Figure("query_volume", measured.query_volume, "{interaction}"),
+        Figure("error_rate", measured.error_rate, "1"),
+        Figure("total_interactions", measured.total_interactions, "{interaction}"),
+        Figure("db_query_time", measured.db_query_time_seconds, "s"),
+    )
+    if not measured.query_volume:
+        reason = "no interactions in the last hour" if measured.total_interactions else NO_DATA
+        return Component("performance", OK, reason, figures)
+    if measured.success_rate > GOOD_SUCCESS_RATE:
+        return Component("performance", OK, f"the success rate of the last hour is above {GOOD_SUCCESS_RATE}", figures)
+    reason = f"the success rate of the last hour is not above {GOOD_SUCCESS_RATE}"
+    return Component("performance", DEGRADED, reason, figures)
+
+
+def _alerts(firing: tuple[Alert, ...]) -> Component:
+    figures = (
+        Figure("firing", len(firing), "{alert}"),
+        Figure("critical", sum(each.severity == AlertSeverity.CRITICAL for each in firing), "{alert}"),
+    )
+    if firing:
+        names = ", ".join(f"{each.rule} ({each.severity.name.lower()})" for each in firing)
+        return Component("alerts", DEGRADED, f"firing: {names}", figures)
+    return Component("alerts", OK, "none is firing", figures)
+
+
+# The score
+
+
+def _score(known: Judgements | Error) -> HealthScore:
+    if isinstance(known, Error):
+        unread = (Deduction(1.0, f"the store cannot be read: {known.message}"),)
+        parts = [ScorePart("quality", 0.0, unread), ScorePart("performance", 0.0, unread)]
+    else:
+        parts = [
+            ScorePart("quality", known.quality.score, tuple(_quality_deductions(known.quality))),
+            _performance_part(known.metrics),
+        ]
+    parts.append(ScorePart("backup", 0.0, (Deduction(1.0, f"no complete backup exists: {NO_BACKUP}"),)))
+    return HealthScore(
+        value=sum(each.value for each in parts) / len(parts),
+        parts=tuple(_shared(each, len(parts)) for each in parts),
+        has_data=not isinstance(known, Error) and known.quality.total_interactions > 0,
+    )
+
+
+def _shared(part: ScorePart, parts: int) -> ScorePart:
+    """Return *part* with deductions that are off the score instead of off the part."""
+    deductions = tuple(Deduction(each.amount / parts, each.reason) for each in part.deductions)
+    return ScorePart(part.name, part.value, deductions)
+
+
+def _quality_deductions(report: QualityReport) -> Iterator[Deduction]:
+    if not report.total_interactions:
+        yield Deduction(quality.COMPLETENESS_WEIGHT, f"{NO_DATA}: there is nothing whose completeness could count")
+        return
+    scored = [each for each in report.completeness if each.scored]
+    for each in scored:
+        if each.missing:
+            reason = f"{each.field} is not known of {each.missing} of {report.total_interactions} interactions"
+            yield Deduction(quality.COMPLETENESS_WEIGHT * (1 - each.completeness) / len(scored), reason)
+    left = 1.0  # more than ten issues cost no more than ten
+    for finding in report.findings:
+        share = min(left, quality.ISSUE_COST * finding.issues)
+        left -= share
+        yield Deduction(quality.ISSUES_WEIGHT * share, finding.message)
+
+
+def _performance_part(measured: SystemMetrics) -> ScorePart:
+    if measured.success_rate > GOOD_SUCCESS_RATE:
+        return ScorePart("performance", 1.0)
+    reason = f"the success rate of the last hour is {measured.success_rate:.4f}, which is not above {GOOD_SUCCESS_RATE}"
+    return ScorePart("performance", 0.5, (Deduction(0.5, reason),))

@@ -5,7 +5,7 @@ Pure but for what it asks the store it is handed.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from peewee import SqliteDatabase
@@ -22,18 +22,15 @@ from steward.types import (
     Rejection,
     maker,
 )
-from stewardd.filters import conditions
+from stewardd.filters import conditions, demand, narrowed
 from stewardd.privacy import Redactor
-from stewardd.rules import Prepared, parse_id, rating_violations, to_row, violations
+from stewardd.rules import AHEAD, Prepared, parse_id, rating_violations, to_row, violations
 from stewardd.store import Store
 from stewardd.store.keyset import Place, newest_first
 from stewardd.store.models import Interaction as Interactions
 from stewardd.store.models import Session
 from stewardd.store.row import Stored
 from stewardd.store.times import instant
-
-AHEAD = timedelta(days=1)  # how far a caller's clock may be off
-
 
 # Checking
 
@@ -75,22 +72,20 @@ def _live_violations(each: Interaction, latest: datetime) -> list[FieldViolation
     return found
 
 
-def check_batch(count: int) -> None:
-    """Raise InvalidArgument when *count* interactions are none, or too many for one call."""
+def check_batch(count: int, *, field: str = "interactions") -> None:
+    """Raise InvalidArgument when *count* records, given in *field*, are none, or too many for one call."""
     if not 1 <= count <= LIMITS.batch_size:
-        raise InvalidArgument.of(FieldViolation("interactions", f"must be 1 to {LIMITS.batch_size}"))
+        raise InvalidArgument.of(FieldViolation(field, f"must be 1 to {LIMITS.batch_size}"))
 
 
-def demand_all(prepared: Sequence[Prepared | Rejection], *, prefix: str = "interactions[{}].") -> None:
+def demand_all(prepared: Sequence[object], *, prefix: str = "interactions[{}].") -> None:
     """Raise InvalidArgument naming everything that is wrong with any of *prepared*, each under its *prefix*."""
-    found = [
+    demand(
         FieldViolation(prefix.format(index) + violation.field, violation.rule)
         for index, each in enumerate(prepared)
         if isinstance(each, Rejection)
         for violation in each.violations
-    ]
-    if found:
-        raise InvalidArgument.of(*found)
+    )
 
 
 # Storing
@@ -127,9 +122,7 @@ def rate(interaction_id: str, rating: float) -> Callable[[SqliteDatabase], None]
     Raises: InvalidArgument at once; NotFound when it runs.
     """
     key = parse_id(interaction_id)
-    found = list(rating_violations(rating, "user_rating"))
-    if found:
-        raise InvalidArgument.of(*found)
+    demand(rating_violations(rating, "user_rating"))
 
     def change(db: SqliteDatabase) -> None:
         query = Interactions.select(Interactions.seq, Interactions.session, Interactions.user_rating)
@@ -166,7 +159,7 @@ def listed(
     store: Store, chosen: InteractionFilter, *, redactor: Redactor, after: Place | None, limit: int
 ) -> list[RecordedInteraction]:
     """Return the first *limit* of the *chosen* interactions, newest first, that come *after* (occurred_at, seq)."""
-    query = _recorded().where(*conditions(chosen, redactor=redactor))
+    query = narrowed(_recorded(), conditions(chosen, redactor=redactor))
     page = newest_first(query, Interactions.occurred_at, Interactions.seq, after=after, limit=limit)
     return [_to_recorded(row) for row in store.rows(page)]
 

@@ -6,11 +6,12 @@ Only this module makes Clean text and Pseudonyms, and the store takes nothing el
 
 import contextlib
 import hmac
+import json
 import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -42,6 +43,14 @@ Counts = Mapping[str, int]  # how many of each kind were taken out
 _NOTHING: Counts = MappingProxyType({})
 
 
+def total(counts: Iterable[Counts]) -> Counts:
+    """Return the sum of *counts*, kind by kind."""
+    added: Counter[str] = Counter()
+    for each in counts:
+        added.update(each)
+    return added
+
+
 class Redactor:
     """Makes text clean and identities pseudonymous. Holds the key, so it has no useful repr."""
 
@@ -68,6 +77,22 @@ class Redactor:
             return f"[{kind}_REDACTED]"
 
         return Clean(_NUMBER.sub(marker, _EMAIL.sub(marker, text))), counts
+
+    def redact_all(self, texts: Iterable[str]) -> tuple[Clean, Counts]:
+        """
+        Return *texts*, each redacted, as a JSON array, and the counts.
+
+        In alphabetical order, without repeats, each on a line of its own.
+        """
+        cleaned = [self.redact(each) for each in texts]
+        array = json.dumps(sorted({text for text, _ in cleaned}), ensure_ascii=False, indent=0)
+        return Clean(array), total(counts for _, counts in cleaned)
+
+    def redact_pairs(self, pairs: Mapping[str, str]) -> tuple[Clean, Counts]:
+        """Return *pairs*, names and values redacted, as a JSON object in alphabetical order, and the counts."""
+        cleaned = [(self.redact(name), self.redact(value)) for name, value in pairs.items()]
+        content = json.dumps({name[0]: value[0] for name, value in cleaned}, ensure_ascii=False, sort_keys=True)
+        return Clean(content), total(counts for pair in cleaned for _, counts in pair)
 
     def _pseudonym(self, session_id: str) -> Pseudonym:
         """Return the pseudonym of *session_id*: HMAC-SHA256 under the key, its first 128 bits, as 32 hex digits."""

@@ -11,12 +11,12 @@ from typing import Any
 
 from steward.errors import InvalidArgument, NotFound
 from steward.types import FieldViolation, Session
-from stewardd.filters import label_violations, window_violations
+from stewardd.filters import demand, label_violations, narrowed, window_violations, within
 from stewardd.privacy import Pseudonym
 from stewardd.store import Store
 from stewardd.store.keyset import Place, newest_first
 from stewardd.store.models import Session as Sessions
-from stewardd.store.times import instant, micros
+from stewardd.store.times import instant
 
 
 def get(store: Store, pseudonym: Pseudonym | None, *, conversion_queries: int) -> Session:
@@ -29,11 +29,9 @@ def get(store: Store, pseudonym: Pseudonym | None, *, conversion_queries: int) -
     return _to_session(row, conversion_queries)
 
 
-def check(since: datetime | None, until: datetime | None, user_roles: Sequence[str]) -> None:
+def check(since: datetime | None, until: datetime | None, user_roles: Sequence[str], *, now: datetime) -> None:
     """Raise InvalidArgument, naming what is wrong with the sessions that are asked for."""
-    violations = [*window_violations(since, until), *label_violations("user_roles", user_roles)]
-    if violations:
-        raise InvalidArgument.of(*violations)
+    demand([*window_violations(since, until, now=now), *label_violations("user_roles", user_roles)])
 
 
 def listed(
@@ -47,14 +45,10 @@ def listed(
     conversion_queries: int,
 ) -> list[tuple[Place, Session]]:
     """Return the first *limit* sessions that started in the window, newest first, that come *after* a place."""
-    query = _sessions()
-    if since is not None:
-        query = query.where(Sessions.started_at >= micros(since))
-    if until is not None:
-        query = query.where(Sessions.started_at < micros(until))
+    conditions = within(Sessions.started_at, since, until)
     if user_roles:
-        query = query.where(Sessions.user_role.in_(list(user_roles)))
-    page = newest_first(query, Sessions.started_at, Sessions.key, after=after, limit=limit)
+        conditions.append(Sessions.user_role.in_(list(user_roles)))
+    page = newest_first(narrowed(_sessions(), conditions), Sessions.started_at, Sessions.key, after=after, limit=limit)
     return [((row[2], row[-1]), _to_session(row, conversion_queries)) for row in store.rows(page)]
 
 
@@ -73,6 +67,8 @@ def _sessions() -> Any:
         Sessions.rating_sum,
         Sessions.ratings,
         Sessions.detailed_queries,
+        Sessions.session_rating,
+        Sessions.session_converted,
         Sessions.key,
     )
 
@@ -89,5 +85,6 @@ def _to_session(row: tuple[Any, ...], conversion_queries: int) -> Session:
         total_code_snippets=row[8],
         total_citations=row[9],
         mean_rating=row[10] / row[11] if row[11] else None,
-        conversion_achieved=row[12] >= conversion_queries,
+        conversion_achieved=row[12] >= conversion_queries or bool(row[14]),
+        session_rating=row[13],
     )

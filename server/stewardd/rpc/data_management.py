@@ -7,11 +7,43 @@ from datetime import UTC, datetime
 from typing import Any
 
 from steward import codec
-from steward.types import ImportRejection, InteractionFilter, Rejection
-from steward.v1 import analytics_pb2, imports_pb2, ingest_pb2, interaction_pb2, sessions_pb2
+from steward.types import (
+    BusinessDay,
+    BusinessMetric,
+    ContentAccess,
+    ImportRejection,
+    InteractionFilter,
+    MetricPoint,
+    Rejection,
+)
+from steward.v1 import (
+    analytics_pb2,
+    business_pb2,
+    content_pb2,
+    imports_pb2,
+    ingest_pb2,
+    interaction_pb2,
+    performance_pb2,
+    quality_pb2,
+    questions_pb2,
+    records_pb2,
+    sessions_pb2,
+)
 from steward.v1.data_management_service_pb2_grpc import DataManagementServiceServicer
-from stewardd import analytics, filters, imports, ingest, sessions
+from stewardd import (
+    analytics,
+    business,
+    content,
+    filters,
+    imports,
+    ingest,
+    performance,
+    quality,
+    questions,
+    sessions,
+)
 from stewardd.privacy import Redactor
+from stewardd.receipts import store_records, store_together
 from stewardd.rpc.paging import Tokens, size
 from stewardd.rpc.readers import Readers
 from stewardd.rules import Prepared
@@ -66,7 +98,7 @@ class DataManagement(DataManagementServiceServicer):
     ) -> ingest_pb2.ListInteractionsResponse:
         limit, after = size(request.page_size), self._tokens.read(request)
         chosen = codec.decode(InteractionFilter, request.filter)
-        filters.check_filter(chosen)
+        filters.check_filter(chosen, now=datetime.now(UTC), prefix="filter.")
         found = await self._read(
             ingest.listed, self._store, chosen, redactor=self._redactor, after=after, limit=limit + 1
         )
@@ -93,7 +125,7 @@ class DataManagement(DataManagementServiceServicer):
     ) -> sessions_pb2.ListSessionsResponse:
         limit, after = size(request.page_size), self._tokens.read(request)
         since, until = codec.to_optional_time(request, "since"), codec.to_optional_time(request, "until")
-        sessions.check(since, until, request.user_roles)
+        sessions.check(since, until, request.user_roles, now=datetime.now(UTC))
         found = await self._read(
             sessions.listed,
             self._store,
@@ -110,18 +142,123 @@ class DataManagement(DataManagementServiceServicer):
             next_page_token=self._tokens.make(request, found[limit - 1][0]) if more else "",
         )
 
+    async def RecordMetrics(
+        self, request: performance_pb2.RecordMetricsRequest, context: Any
+    ) -> performance_pb2.RecordMetricsResponse:
+        ingest.check_batch(len(request.points), field="points")
+        points = [codec.or_rejection(MetricPoint, each) for each in request.points]
+        prepared = await self._read(performance.prepare, points, redactor=self._redactor, now=datetime.now(UTC))
+        if request.all_or_nothing:
+            ingest.demand_all(prepared, prefix="points[{}].")
+        outcomes = await store_records(self._store, prepared)
+        return performance_pb2.RecordMetricsResponse(outcomes=[codec.from_record_outcome(each) for each in outcomes])
+
+    async def RecordContentAccess(
+        self, request: content_pb2.RecordContentAccessRequest, context: Any
+    ) -> content_pb2.RecordContentAccessResponse:
+        access = codec.decode(ContentAccess, request.access)
+        prepared = content.prepare(access, redactor=self._redactor, now=datetime.now(UTC))
+        receipt = await store_together(self._store, [prepared], record_id=access.access_id)
+        return content_pb2.RecordContentAccessResponse(receipt=codec.encode(records_pb2.RecordReceipt, receipt))
+
+    async def RecordBusinessMetric(
+        self, request: business_pb2.RecordBusinessMetricRequest, context: Any
+    ) -> business_pb2.RecordBusinessMetricResponse:
+        now = datetime.now(UTC)
+        if request.WhichOneof("figures") == "day":
+            day = codec.decode(BusinessDay, request.day)
+            prepared, record_id = business.prepare_day(day, redactor=self._redactor, now=now), day.day_id
+        else:
+            metric = codec.decode(BusinessMetric, request.metric)
+            prepared, record_id = business.prepare(metric, redactor=self._redactor, now=now), metric.metric_id
+        receipt = await store_together(self._store, prepared, record_id=record_id)
+        return business_pb2.RecordBusinessMetricResponse(receipt=codec.encode(records_pb2.RecordReceipt, receipt))
+
     async def GetSummary(
         self, request: analytics_pb2.GetSummaryRequest, context: Any
     ) -> analytics_pb2.GetSummaryResponse:
+        asked = self._asked(request)
+        score = await self._read(quality.score, self._store, now=asked["now"])
         summary = await self._read(
             analytics.summarize,
+            self._store,
+            **asked,
+            conversion_queries=self._conversion_queries,
+            quality_score=score,
+        )
+        return codec.encode(analytics_pb2.GetSummaryResponse, summary)
+
+    async def GetInsights(
+        self, request: analytics_pb2.GetInsightsRequest, context: Any
+    ) -> analytics_pb2.GetInsightsResponse:
+        found = await self._read(analytics.insights, self._store, **self._asked(request))
+        return codec.encode(analytics_pb2.GetInsightsResponse, found)
+
+    async def ListCommonQuestions(
+        self, request: questions_pb2.ListCommonQuestionsRequest, context: Any
+    ) -> questions_pb2.ListCommonQuestionsResponse:
+        found = await self._read(questions.common, self._store, **self._asked(request), limit=_limit(request))
+        return codec.encode(questions_pb2.ListCommonQuestionsResponse, found)
+
+    async def SuggestQuestions(
+        self, request: questions_pb2.SuggestQuestionsRequest, context: Any
+    ) -> questions_pb2.SuggestQuestionsResponse:
+        found = await self._read(
+            questions.suggestions,
+            self._store,
+            **self._asked(request),
+            user_role=request.user_role,
+            limit=_limit(request),
+        )
+        suggestions = [codec.encode(questions_pb2.Suggestion, each) for each in found]
+        return questions_pb2.SuggestQuestionsResponse(suggestions=suggestions)
+
+    async def GetContentReport(
+        self, request: content_pb2.GetContentReportRequest, context: Any
+    ) -> content_pb2.GetContentReportResponse:
+        found = await self._read(
+            content.report,
+            self._store,
+            since=codec.to_optional_time(request, "since"),
+            until=codec.to_optional_time(request, "until"),
+            user_roles=tuple(request.user_roles),
+            content_types=tuple(request.content_types),
+            limit=_limit(request),
+            now=datetime.now(UTC),
+        )
+        return codec.encode(content_pb2.GetContentReportResponse, found)
+
+    async def GetBusinessReport(
+        self, request: business_pb2.GetBusinessReportRequest, context: Any
+    ) -> business_pb2.GetBusinessReportResponse:
+        asked = self._asked(request)
+        found = await self._read(business.report, self._store, **asked, time_zone=request.time_zone)
+        return codec.encode(business_pb2.GetBusinessReportResponse, found)
+
+    async def GetQualityReport(
+        self, request: quality_pb2.GetQualityReportRequest, context: Any
+    ) -> quality_pb2.GetQualityReportResponse:
+        found = await self._read(
+            quality.report,
             self._store,
             since=codec.to_optional_time(request, "since"),
             until=codec.to_optional_time(request, "until"),
             now=datetime.now(UTC),
-            conversion_queries=self._conversion_queries,
         )
-        return codec.encode(analytics_pb2.GetSummaryResponse, summary)
+        return codec.encode(quality_pb2.GetQualityReportResponse, found)
+
+    async def GetQualityThresholds(
+        self, request: quality_pb2.GetQualityThresholdsRequest, context: Any
+    ) -> quality_pb2.GetQualityThresholdsResponse:
+        found = await self._read(quality.thresholds, self._store)
+        return quality_pb2.GetQualityThresholdsResponse(thresholds=codec.encode(quality_pb2.QualityThresholds, found))
+
+    async def SetQualityThresholds(
+        self, request: quality_pb2.SetQualityThresholdsRequest, context: Any
+    ) -> quality_pb2.SetQualityThresholdsResponse:
+        given = {field.name: value for field, value in request.ListFields()}
+        found = await self._store.change(quality.set_thresholds(**given))
+        return quality_pb2.SetQualityThresholdsResponse(thresholds=codec.encode(quality_pb2.QualityThresholds, found))
 
     async def ImportInteractions(
         self, request_iterator: AsyncIterator[imports_pb2.ImportInteractionsRequest], context: Any
@@ -136,12 +273,27 @@ class DataManagement(DataManagementServiceServicer):
             imports.check_batch(len(request.interactions))
             yield await self._read(self._prepare_import, request)
 
+    def _asked(self, request: Any) -> dict[str, Any]:
+        """Return what the questions for figures have in common: a window, a filter, and when they were asked."""
+        return {
+            "since": codec.to_optional_time(request, "since"),
+            "until": codec.to_optional_time(request, "until"),
+            "chosen": codec.decode(InteractionFilter, request.filter),
+            "redactor": self._redactor,
+            "now": datetime.now(UTC),
+        }
+
     def _prepare_import(self, request: imports_pb2.ImportInteractionsRequest) -> list[Prepared | ImportRejection]:
         return imports.prepare(map(codec.to_imported, request.interactions), redactor=self._redactor)
 
     def _prepare(self, messages: Sequence[interaction_pb2.Interaction]) -> list[Prepared | Rejection]:
         interactions = map(codec.to_interaction, messages)
         return ingest.prepare(interactions, redactor=self._redactor, now=datetime.now(UTC))
+
+
+def _limit(request: Any) -> int | None:
+    limit: int | None = request.limit if request.HasField("limit") else None
+    return limit
 
 
 def _recorded(

@@ -23,6 +23,7 @@ from stewardd.rpc.data_management import DataManagement
 from stewardd.rpc.health import Health
 from stewardd.rpc.probe import Probe
 from stewardd.rpc.readers import Readers
+from stewardd.scheduler import Scheduler
 from stewardd.store import Store
 from stewardd.telemetry import Telemetry
 
@@ -34,6 +35,7 @@ SERVICES = tuple(
 REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
 WRITTEN = ("", SERVICES[0])  # what does not serve while the store cannot be written
 WATCH = 1.0  # s between looks at the store
+HEALTH_WATCH = 2.0  # s between looks at health for those who watch it
 DRAIN = 0.2  # s in which calls that still come are told to come back; later ones gRPC cancels without a word
 OPTIONS = (
     ("grpc.so_reuseport", 0),  # or a second server would share the port in silence
@@ -59,22 +61,23 @@ class Server:
         self._probe = Probe(SERVICES)
         self._chain = Chain(telemetry=telemetry, max_calls=config.max_calls)
         self._server = grpc.aio.server(interceptors=[self._chain], options=OPTIONS)
+        self._health = Health(
+            store=store,
+            redactor=redactor,
+            read=self._read,
+            rpcs=telemetry.rpcs,
+            key_source=key_source,
+            low_disk_bytes=config.low_disk_mb * 1024 * 1024,
+        )
+        self._scheduler = Scheduler(telemetry=telemetry)
+        self._alert_seconds = config.alert_seconds
         add_DataManagementServiceServicer_to_server(
             DataManagement(
                 store=store, redactor=redactor, read=self._read, conversion_queries=config.conversion_queries
             ),
             self._server,
         )
-        add_HealthServiceServicer_to_server(
-            Health(
-                store=store,
-                read=self._read,
-                rpcs=telemetry.rpcs,
-                key_source=key_source,
-                low_disk_bytes=config.low_disk_mb * 1024 * 1024,
-            ),
-            self._server,
-        )
+        add_HealthServiceServicer_to_server(self._health, self._server)
         probe_pb2_grpc.add_HealthServicer_to_server(self._probe, self._server)
         self._reflect()
         self.port = self._bind(config.listen)
@@ -83,13 +86,16 @@ class Server:
         """Begin to serve."""
         await self._server.start()
         await self._probe.say(serving=True)
-        self._watch = asyncio.create_task(self._watch_store())
+        self._scheduler.every(WATCH, self._watch_store, name="watch-store")
+        self._scheduler.every(HEALTH_WATCH, self._health.watch_health, name="watch-health")
+        self._scheduler.every(self._alert_seconds, self._health.evaluate_alerts, name="alerts")
 
     async def stop(self, *, grace: float) -> None:
         """Say NOT_SERVING, take no more calls, and give those under way *grace* seconds."""
-        self._watch.cancel()
+        await self._scheduler.close()
         await self._probe.stop()
         self._chain.drain()
+        self._health.stop_watches()
         await asyncio.sleep(DRAIN)
         await self._server.stop(grace)
         self._store.interrupt()  # nobody waits for what is still being read
@@ -97,12 +103,10 @@ class Server:
 
     async def _watch_store(self) -> None:
         """Tell probes whether the store can be written, and while it cannot, try whether it can again."""
-        while True:
-            await asyncio.sleep(WATCH)
-            if self._store.facts().error is not None:
-                with suppress(Error):  # it is in the facts, and in the log
-                    await self._store.try_writing()
-            await self._probe.say(serving=self._store.facts().error is None, services=WRITTEN)
+        if self._store.facts().error is not None:
+            with suppress(Error):  # it is in the facts, and in the log
+                await self._store.try_writing()
+        await self._probe.say(serving=self._store.facts().error is None, services=WRITTEN)
 
     def _bind(self, address: str) -> int:
         try:

@@ -6,7 +6,8 @@ Hands out values; what they mean is the ideas' business.
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,14 +16,14 @@ from peewee import SqliteDatabase
 
 from steward.errors import FailedPrecondition
 from stewardd.privacy import Redactor
-from stewardd.store import database, schema
+from stewardd.store import database, records, schema
 from stewardd.store.database import SQLITE_VERSION, broken, explained, refuse_old_sqlite
 from stewardd.store.models import Meta
-from stewardd.store.row import Row, Stored
+from stewardd.store.row import Kept, Record, Row, Stored
 from stewardd.store.writer import Writer, WriterFacts
 from stewardd.telemetry import Telemetry
 
-__all__ = ["SQLITE_VERSION", "Store", "WriterFacts", "refuse_old_sqlite"]
+__all__ = ["SQLITE_VERSION", "Store", "WriterFacts", "fact", "put", "refuse_old_sqlite"]
 
 T = TypeVar("T")
 
@@ -46,12 +47,13 @@ class Store:
         """
         self.path = (directory / FILE).resolve()
         self._telemetry = telemetry
+        self._now = now
         self._database = database.open_writer(self.path)
         try:
             with database.unreadable(self.path):
                 self.applied = schema.migrate(self._database)
                 self.schema_version = schema.version(self._database)
-                self.epoch = _fact(self._database, "epoch") or self._remember("epoch", secrets.token_hex(8))
+                self.epoch = fact(self._database, "epoch") or self._remember("epoch", secrets.token_hex(8))
                 self._writer = Writer(self._database, telemetry=telemetry, now=now)
         except BaseException:
             self._database.close()
@@ -70,7 +72,7 @@ class Store:
         Raises: FailedPrecondition when it is bound to another key.
         """
         fingerprint = redactor.fingerprint()
-        bound = await self.change(lambda db: _fact(db, "key") or _put(db, "key", fingerprint))
+        bound = await self.change(lambda db: fact(db, "key") or put(db, "key", fingerprint))
         if bound != fingerprint:
             raise FailedPrecondition(
                 "this store belongs to another privacy key: its pseudonyms would no longer match. "
@@ -81,13 +83,17 @@ class Store:
         """Store *rows*, each once; return where each stands, in order, when that is on disk."""
         return await self._writer.append(rows)
 
+    async def add(self, rows: Sequence[Record]) -> list[Kept]:
+        """Store *rows* of other kinds, each once; return since when each is there, in order, when that is on disk."""
+        return await self._writer.change(lambda db: records.add(db, rows, now=self._now()), rows=len(rows))
+
     async def change(self, work: Callable[[SqliteDatabase], T]) -> T:
         """Run *work* on the writer's connection, in a transaction; return what it returns when that is on disk."""
         return await self._writer.change(work)
 
     async def try_writing(self) -> None:
         """Write something of no consequence. Raises: what any change raises."""
-        await self.change(lambda db: _put(db, "tried", str(time.time())))
+        await self.change(lambda db: put(db, "tried", str(time.time())))
 
     def rows(self, query: Any) -> list[tuple[Any, ...]]:
         """Return the rows of *query*, read on this thread's own connection."""
@@ -107,6 +113,20 @@ class Store:
         """Return the first row of *query*, None when it has none."""
         rows = self.rows(query.limit(1))
         return rows[0] if rows else None
+
+    def sole(self, query: Any) -> tuple[Any, ...]:
+        """Return the one row of *query*, an aggregate."""
+        (row,) = self.rows(query)
+        return row
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Have all that this thread reads meanwhile be of one moment."""
+        try:
+            with self._readers.transaction("DEFERRED"):
+                yield
+        except peewee.DatabaseError as error:
+            raise explained(error) from error
 
     def facts(self) -> WriterFacts:
         """Return how the writer is doing."""
@@ -134,15 +154,17 @@ class Store:
 
     def _remember(self, name: str, value: str) -> str:
         with self._database.atomic():
-            return _put(self._database, name, value)
+            return put(self._database, name, value)
 
 
-def _fact(db: SqliteDatabase, name: str) -> str | None:
+def fact(db: SqliteDatabase, name: str) -> str | None:
+    """Return what the store remembers under *name*, on the writer's thread."""
     row = Meta.select(Meta.value).where(Meta.name == name).tuples().bind(db).first()
     return None if row is None else str(row[0])
 
 
-def _put(db: SqliteDatabase, name: str, value: str) -> str:
+def put(db: SqliteDatabase, name: str, value: str) -> str:
+    """Have the store remember *value* under *name*, on the writer's thread; return it."""
     Meta.insert(name=name, value=value).on_conflict(conflict_target=[Meta.name], update={Meta.value: value}).bind(
         db
     ).execute()

@@ -131,8 +131,12 @@ def _totals(fresh: list[tuple[int, Row]], keys: dict[Pseudonym, int], now: int) 
 _DIALECT = SqliteDatabase(None)  # says how to spell them; never connects
 
 
+TOTALS = 14  # the fields of a session that interactions make; what comes behind, only an import says
+
+
 def _names(model: Any) -> list[Any]:
-    return [getattr(model, name) for name in model._meta.sorted_field_names]  # noqa: SLF001 -- Peewee's documented way
+    names = model._meta.sorted_field_names  # noqa: SLF001 -- Peewee's documented way
+    return [getattr(model, name) for name in (names[:TOTALS] if model is Session else names)]
 
 
 @cache
@@ -156,7 +160,7 @@ def _chosen(new: Any, old: Any, *, greater: bool) -> Any:
 
 
 def _blanks(model: Any, count: int) -> list[tuple[int, ...]]:
-    return [(0,) * len(model._meta.sorted_field_names)] * count  # noqa: SLF001 -- see _names
+    return [(0,) * len(_names(model))] * count
 
 
 @cache

@@ -45,6 +45,8 @@ class Session(Model):
     total_citations = BigIntegerField()
     ratings = IntegerField()
     rating_sum = DoubleField()
+    session_rating = DoubleField(null=True)  # these two only an import brings: what was said of the session as a whole
+    session_converted = BooleanField(null=True)
 
     class Meta:
         # Every list is a window of start times.
@@ -76,4 +78,100 @@ class Interaction(Model):
         indexes = ((("occurred_at", "seq"), False), (("session", "seq"), False))
 
 
-MODELS = (Meta, Session, Interaction)
+class ContentAccess(Model):
+    """One time that a piece of content was used; of an import, several that it had added up."""
+
+    seq = AutoIncrementField()
+    access_id = BlobField(unique=True)  # the 16 bytes of a UUIDv7
+    occurred_at = BigIntegerField()
+    recorded_at = BigIntegerField()
+    content_type = TextField()
+    content_id = TextField()  # '' when not known
+    user_roles = TextField()  # a JSON array
+    accesses = BigIntegerField()
+    relevance_score = DoubleField(null=True)
+    engagement_score = DoubleField(null=True)
+    effectiveness_score = DoubleField(null=True)
+    metadata = TextField()  # a JSON object
+
+    class Meta:
+        table_name = "content_access"
+        indexes = ((("occurred_at", "seq"), False),)
+
+
+class BusinessMetric(Model):
+    """A figure of the business, counted elsewhere."""
+
+    seq = AutoIncrementField()
+    metric_id = BlobField(unique=True)  # the 16 bytes of a UUIDv7
+    occurred_at = BigIntegerField()
+    recorded_at = BigIntegerField()
+    name = TextField()
+    value = DoubleField()
+    metric_type = TextField()
+    metadata = TextField()  # a JSON object
+    date = TextField()  # YYYY-MM-DD, '' when it is about no day
+
+    class Meta:
+        table_name = "business_metric"
+        indexes = ((("occurred_at", "seq"), False),)
+
+
+class MetricPoint(Model):
+    """A measurement from outside."""
+
+    seq = AutoIncrementField()
+    metric_id = BlobField(unique=True)  # the 16 bytes of a UUIDv7
+    occurred_at = BigIntegerField()
+    recorded_at = BigIntegerField()
+    name = TextField()
+    value = DoubleField()
+    unit = TextField()
+    component = TextField()
+    labels = TextField()  # a JSON object
+
+    class Meta:
+        table_name = "metric_point"
+        indexes = ((("occurred_at", "seq"), False),)
+
+
+class AlertRule(Model):
+    """When to raise an alert, and how that has gone so far. Metric, operator and state by their names."""
+
+    name = TextField(primary_key=True)
+    metric = TextField()
+    operator = TextField()
+    threshold = DoubleField()
+    enabled = BooleanField()
+    cooldown_seconds = DoubleField()
+    state = TextField()
+    since = BigIntegerField(null=True)
+    last_triggered_at = BigIntegerField(null=True)
+    last_evaluated_at = BigIntegerField(null=True)
+    last_value = DoubleField(null=True)
+    evaluations = BigIntegerField()
+    firing_evaluations = BigIntegerField()
+    transitions = BigIntegerField()
+
+    class Meta:
+        table_name = "alert_rule"
+
+
+class Alert(Model):
+    """One time that a rule fired, as the rule was then."""
+
+    alert_id = AutoIncrementField()
+    rule = TextField()
+    metric = TextField()
+    operator = TextField()
+    threshold = DoubleField()
+    value = DoubleField()
+    severity = TextField()
+    started_at = BigIntegerField()
+    ended_at = BigIntegerField(null=True)
+
+    class Meta:
+        indexes = ((("started_at", "alert_id"), False),)
+
+
+MODELS = (Meta, Session, Interaction, ContentAccess, BusinessMetric, MetricPoint, AlertRule, Alert)

@@ -42,3 +42,55 @@ ROW_OVERHEAD = 1200
 def weight(rows: Sequence[Row]) -> int:
     """Return about how many bytes of memory *rows* take."""
     return ROW_OVERHEAD * len(rows) + sum(len(row.query) for row in rows)
+
+
+# The other records. The model of each has seq, then these fields in this order, with recorded_at after occurred_at.
+
+
+class ContentRow(NamedTuple):
+    """An access to content, ready to store."""
+
+    access_id: bytes  # 16
+    occurred_at: int | None  # microseconds; None: when it is recorded
+    content_type: Clean
+    content_id: Clean
+    user_roles: Clean  # a JSON array
+    accesses: int
+    relevance_score: float | None
+    engagement_score: float | None
+    effectiveness_score: float | None
+    metadata: Clean  # a JSON object
+
+
+class BusinessRow(NamedTuple):
+    """A figure of the business, ready to store."""
+
+    metric_id: bytes  # 16
+    occurred_at: int | None  # microseconds; None: when it is recorded
+    name: Clean
+    value: float
+    metric_type: Clean
+    metadata: Clean  # a JSON object
+    date: str  # YYYY-MM-DD or ''
+
+
+class PointRow(NamedTuple):
+    """A measurement, ready to store."""
+
+    metric_id: bytes  # 16
+    occurred_at: int | None  # microseconds; None: when it is recorded
+    name: Clean
+    value: float
+    unit: Clean
+    component: Clean
+    labels: Clean  # a JSON object
+
+
+Record = ContentRow | BusinessRow | PointRow
+
+
+class Kept(NamedTuple):
+    """Since when a record is in the store."""
+
+    recorded_at: int  # microseconds
+    already_stored: bool

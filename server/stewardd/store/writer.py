@@ -19,7 +19,7 @@ from peewee import SqliteDatabase
 from steward.errors import Error, ResourceExhausted, Unavailable
 from stewardd.store.append import Appender
 from stewardd.store.database import broken, explained, reason
-from stewardd.store.row import Row, Stored, weight
+from stewardd.store.row import ROW_OVERHEAD, Row, Stored, weight
 from stewardd.telemetry import Telemetry
 
 T = TypeVar("T")
@@ -93,9 +93,13 @@ class Writer:
         stored: list[Stored] = await self._submit(rows, len(rows), weight(rows))
         return stored
 
-    async def change(self, work: Callable[[SqliteDatabase], T]) -> T:
-        """Run *work* in a transaction and return what it returns, when that is on disk. Raises as append does."""
-        result: T = await self._submit(work, 1, 0)
+    async def change(self, work: Callable[[SqliteDatabase], T], *, rows: int = 1) -> T:
+        """
+        Run *work*, which writes about so many *rows*, in a transaction; return what it returns, when that is on disk.
+
+        Raises as append does.
+        """
+        result: T = await self._submit(work, rows, rows * ROW_OVERHEAD)
         return result
 
     def facts(self) -> WriterFacts:
