@@ -4,6 +4,7 @@ How the server is: components, server info, probes and reflection.
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,22 +12,63 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
+from hypothesis import HealthCheck, given, settings
 
-from steward import Client, ComponentStatus, InvalidArgument, NotFound, Unavailable
+from steward import (
+    Alert,
+    AlertMetric,
+    AlertOperator,
+    AlertSeverity,
+    Client,
+    ComponentStatus,
+    InvalidArgument,
+    NotFound,
+    QualityThresholds,
+    SystemHealth,
+    SystemMetrics,
+    Unavailable,
+)
 from steward.status import from_call
 from steward.types import LIMITS
-from stewardd import health
+from stewardd import health, quality
 from stewardd.app import App
+from stewardd.filters import Window
 from stewardd.rpc.server import SERVICES
-from stewardd.store import WriterFacts
+from stewardd.store import SQLITE_VERSION, WriterFacts
 from stewardd.testing import running_server
-from tests.samples import interaction
+from tests import oracle
+from tests.samples import imported, interaction, recorded
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 IDLE = WriterFacts(0, 0, 0.0, 1, 0.001, None)
-GOOD = health.Facts(None, 4096, 0, IDLE, 2**40, "DATA/privacy.key")
+METRICS = SystemMetrics(
+    avg_response_time_seconds=1.0,
+    success_rate=1.0,
+    query_volume=1,
+    error_rate=0.0,
+    total_interactions=1,
+    db_query_time_seconds=0.001,
+)
+WELL = quality.judge(
+    quality.Facts(1, dict.fromkeys(quality.FIELDS, 1), 1, 0, 0, 1.0, 1.0, 0, 0, ()),
+    Window(NOW, None),
+    QualityThresholds(),
+)
+ALERT = Alert(
+    alert_id=1,
+    rule="r",
+    metric=AlertMetric.ERROR_RATE,
+    operator=AlertOperator.GT,
+    threshold=0.1,
+    value=1.0,
+    severity=AlertSeverity.CRITICAL,
+    started_at=NOW,
+    ended_at=None,
+)
+KNOWN = health.Judgements(WELL, METRICS, ())
+GOOD = health.Facts(KNOWN, 4096, 0, IDLE, 2**40, "DATA/privacy.key")
 
 
 @pytest.fixture
@@ -44,10 +86,12 @@ def test_a_fresh_server_is_well(client: Client) -> None:
 
     found = client.get_system_health()
 
-    assert ["store", "writer", "privacy", "disk"] == [each.name for each in found.components]
+    names = ["store", "writer", "privacy", "disk", "quality", "performance", "alerts", "backup"]
+    assert names == [each.name for each in found.components]
     assert all(each.reason for each in found.components)
     assert max(each.status for each in found.components) == found.status
     figures = {figure.name: figure.value for each in found.components for figure in each.figures}
+    assert SQLITE_VERSION == found.sqlite_version
     assert figures["database_size"] >= 4096
     assert (0, 0) == (figures["queue_depth"], figures["queue_age"])
     assert 0 < figures["last_commit"] < 60
@@ -66,16 +110,23 @@ def test_a_full_disk_is_told_before_it_hurts(tmp_path: Path) -> None:
     assert f"less than the {wanted} MB" in disk.reason
 
 
+BUSY = WriterFacts(9, 9, 1.5, 0, None, None)
+BROKEN = WriterFacts(0, 0, 0, 0, None, Unavailable("bad disk"))
+FAILURES = replace(METRICS, success_rate=0.8, error_rate=0.2)
+POOR = quality.judge(
+    quality.Facts(4, dict.fromkeys(quality.FIELDS, 1), 1, 0, 0, 1.0, 1.0, 0, 0, ()),
+    Window(NOW, None),
+    QualityThresholds(),
+)
 JUDGED = [
     (GOOD, "store", ComponentStatus.OK),
-    (health.Facts(Unavailable("gone"), 0, 0, IDLE, 2**40, ""), "store", ComponentStatus.FAILING),
-    (health.Facts(None, 0, 0, WriterFacts(9, 9, 1.5, 0, None, None), 2**40, ""), "writer", ComponentStatus.DEGRADED),
-    (
-        health.Facts(None, 0, 0, WriterFacts(0, 0, 0, 0, None, Unavailable("bad disk")), 2**40, ""),
-        "writer",
-        ComponentStatus.FAILING,
-    ),
-    (health.Facts(None, 0, 0, IDLE, 0, ""), "disk", ComponentStatus.FAILING),
+    (replace(GOOD, judgements=Unavailable("gone")), "store", ComponentStatus.FAILING),
+    (replace(GOOD, writer=BUSY), "writer", ComponentStatus.DEGRADED),
+    (replace(GOOD, writer=BROKEN), "writer", ComponentStatus.FAILING),
+    (replace(GOOD, free_bytes=0), "disk", ComponentStatus.FAILING),
+    (replace(GOOD, judgements=replace(KNOWN, metrics=FAILURES)), "performance", ComponentStatus.DEGRADED),
+    (replace(GOOD, judgements=replace(KNOWN, firing=(ALERT,))), "alerts", ComponentStatus.DEGRADED),
+    (replace(GOOD, judgements=replace(KNOWN, quality=POOR)), "quality", ComponentStatus.DEGRADED),
 ]
 
 
@@ -88,6 +139,116 @@ def test_facts_are_judged(facts: health.Facts, name: str, status: ComponentStatu
 
     (component,) = (each for each in judged.components if each.name == name)
     assert (status, status) == (component.status, judged.status)
+
+
+@given(rows=oracle.ROWS)
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_the_score_is_that_of_the_rows_and_every_deduction_has_a_reason(rows: list[oracle.Row]) -> None:
+    """
+    The score is the predecessor's within 1e-9; each part and the whole are what their deductions leave of 1.
+    """
+    now = datetime.now(UTC)
+    placed = oracle.placed(rows, now)
+    with running_server() as server, Client(server.target) as client:
+        client.import_interactions([[imported(number, **row) for number, row in enumerate(placed)]])
+        found = client.get_system_health().score
+
+    deductions = [each for part in found.parts for each in part.deductions]
+    assert oracle.close(oracle.health_score(placed, now)) == found.value
+    assert oracle.close(1 - found.value) == sum(each.amount for each in deductions)
+    assert all(each.reason and each.amount > 0 for each in deductions)
+    for part in found.parts:
+        assert oracle.close(1 - part.value) == 3 * sum(each.amount for each in part.deductions)
+    assert bool(rows) == found.has_data
+
+
+def test_an_empty_store_has_no_data_yet(client: Client) -> None:
+    """
+    Its score is the predecessor's, 0.4333 without a backup, but it says so instead of looking ill.
+    """
+    found = client.get_system_health()
+
+    reasons = {each.name: each.reason for each in found.components}
+    assert (oracle.close(1.3 / 3), False, ComponentStatus.OK) == (
+        found.score.value,
+        found.score.has_data,
+        found.status,
+    )
+    assert ("no data yet", "no data yet", "none is firing", "no backup service yet") == (
+        reasons["quality"],
+        reasons["performance"],
+        reasons["alerts"],
+        reasons["backup"],
+    )
+    assert [
+        "no data yet: there is nothing whose completeness could count",
+        "no complete backup exists: no backup service yet",
+    ] == [each.reason for part in found.score.parts for each in part.deductions]
+
+
+def test_a_low_score_is_not_a_server_that_does_not_serve(client: Client, probe: health_pb2_grpc.HealthStub) -> None:
+    """
+    However bad the data and however many alerts, grpc.health.v1 says SERVING.
+    """
+    recorded(client, *(interaction(success=False, occurred_at=None) for _ in range(60)))
+    client.evaluate_alerts()
+
+    found = client.get_system_health()
+
+    degraded = [each.name for each in found.components if each.status == ComponentStatus.DEGRADED]
+    assert ["performance", "alerts"] == degraded
+    assert "firing: high_error_rate (critical), low_success_rate (critical)" in {e.reason for e in found.components}
+    assert SERVING == probe.Check(health_pb2.HealthCheckRequest()).status
+
+
+def test_a_store_that_cannot_be_read_scores_nothing() -> None:
+    """
+    Then the parts that need it are 0, with the reason.
+    """
+    found = health.judge(replace(GOOD, judgements=Unavailable("gone")), low_disk_bytes=1, now=NOW)
+
+    assert (0.0, False, oracle.close(1.0)) == (
+        found.score.value,
+        found.score.has_data,
+        sum(each.amount for part in found.score.parts for each in part.deductions),
+    )
+
+
+def test_a_watcher_is_told_what_changes(client: Client) -> None:
+    """
+    How it is comes first; then, when an alert fires, how it is with that.
+    """
+    watch = client.watch_system_health()
+    first = next(watch)
+    recorded(client, *(interaction(success=False, occurred_at=None) for _ in range(3)))
+    client.evaluate_alerts()
+
+    later = next(each for each in watch if "firing:" in alerts_of(each))
+
+    assert "none is firing" == alerts_of(first)
+    assert (False, True) == (first.score.has_data, later.score.has_data)
+
+
+def alerts_of(found: SystemHealth) -> str:
+    """Return what *found* says of alerts."""
+    (reason,) = (each.reason for each in found.components if each.name == "alerts")
+    return reason
+
+
+def test_a_watch_of_health_ends_when_the_server_stops() -> None:
+    """
+    The watcher is told UNAVAILABLE, and does not hold the stop up.
+    """
+    with running_server() as server:
+        client = Client(server.target)
+        watch = client.watch_system_health()
+        next(watch)
+
+    with pytest.raises(Unavailable) as caught:
+        next(watch)
+    client.close()
+
+    assert "STOPPING" == caught.value.reason
 
 
 def test_server_info_counts_calls_and_errors(client: Client) -> None:

@@ -206,12 +206,9 @@ def percentile(values: dict[int, float], count: int, percent: int) -> float | No
 
 
 def _rules(store: Store, span: Window) -> tuple[int, int]:
-    enabled, triggered = store.sole(
-        AlertRule.select(
-            fn.COUNT(AlertRule.name).filter(AlertRule.enabled),
-            fn.COUNT(AlertRule.name).filter(*span.within(AlertRule.last_triggered_at)),
-        )
-    )
+    count = AlertRule.select(fn.COUNT(AlertRule.name))
+    (enabled,) = store.sole(count.where(AlertRule.enabled))
+    (triggered,) = store.sole(count.where(*span.within(AlertRule.last_triggered_at)))
     return enabled, triggered
 
 
