@@ -21,7 +21,7 @@ from stewardd.store.models import MODELS, Interaction, Session
 from stewardd.store.row import Row, Stored
 from stewardd.telemetry import Telemetry
 from stewardd.testing import running_server, wait
-from tests.samples import interaction
+from tests.samples import interaction, recorded
 
 REDACTOR = Redactor(bytes(32))
 
@@ -67,6 +67,28 @@ def test_a_migrated_schema_is_that_of_the_models() -> None:
     assert tables(fresh) == tables(migrated)
     migrated.close()
     fresh.close()
+
+
+def test_a_store_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> None:
+    """
+    What an older Steward stored is there after the migration, and takes what is new.
+    """
+    with running_server(tmp_path) as server, Client(server.target) as client:
+        (receipt,) = recorded(client, interaction())
+    older = database.open_writer(tmp_path / "steward.db")
+    for table in ("content_access", "business_metric", "metric_point", "alert_rule", "alert"):
+        older.execute_sql(f"DROP TABLE {table}")
+    for column in ("session_rating", "session_converted"):
+        older.execute_sql(f"ALTER TABLE session DROP COLUMN {column}")
+    older.execute_sql("DELETE FROM schema_migration WHERE name > '0001_interactions'")
+    older.close()
+
+    with running_server(tmp_path) as server, Client(server.target) as client:
+        found = client.get_session(session=receipt.session)
+        rules = client.list_alert_rules()
+        again = recorded(client, interaction())
+
+    assert (1, None, 4, 2) == (found.total_queries, found.session_rating, len(rules), again[0].seq)
 
 
 def test_a_store_of_a_newer_steward_is_refused(tmp_path: Path) -> None:
@@ -263,9 +285,10 @@ def test_sequence_numbers_are_not_used_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("SQLITE_FULL", ResourceExhausted), ("SQLITE_IOERR_FSYNC", Unavailable), ("", Unavailable)]
+    ("name", "reason"),
+    [("SQLITE_FULL", "STORAGE_FULL"), ("SQLITE_IOERR_FSYNC", "STORE_UNAVAILABLE"), ("", "STORE_UNAVAILABLE")],
 )
-def test_an_error_of_the_disk_is_told_as_what_it_means(name: str, kind: type) -> None:
+def test_an_error_of_the_disk_is_told_as_what_it_means(name: str, reason: str) -> None:
     """
     A full disk and a broken one are not the caller's fault, and say what happened to the call.
     """
@@ -274,7 +297,7 @@ def test_an_error_of_the_disk_is_told_as_what_it_means(name: str, kind: type) ->
 
     found = explained(error)
 
-    assert kind is type(found)
+    assert (Unavailable, reason, 1.0) == (type(found), found.reason, found.retry_after)
     assert "internal" not in found.message
 
 

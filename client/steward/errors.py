@@ -7,8 +7,8 @@ Everything that can go wrong with a call, as the server raises it and as the cli
     ├── FailedPrecondition    not in the present state
     ├── Unauthenticated       who you are is not known
     ├── PermissionDenied      you may not
-    ├── ResourceExhausted     too much at once, too large, or the disk is full
-    ├── Unavailable           the server is away, stopping, or cannot reach its store
+    ├── ResourceExhausted     too much at once, or too large
+    ├── Unavailable           the server is away, stopping, or cannot write or read its store
     ├── DeadlineExceeded      no answer in time: whether it was done is not known
     ├── Cancelled             the caller gave up
     ├── Unimplemented         this server does not know the call
@@ -74,11 +74,11 @@ class PermissionDenied(Error):
 
 
 class ResourceExhausted(Error):
-    """It is too much at once, or too large, or the disk is full."""
+    """It is too much at once, or too large."""
 
 
 class Unavailable(Error):
-    """The server is away, stopping, or cannot reach its store."""
+    """The server is away, stopping, or cannot write or read its store."""
 
 
 class DeadlineExceeded(Error):

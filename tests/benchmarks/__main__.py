@@ -4,20 +4,22 @@ Runs the cases, one JSON object a line. With names as arguments, only those.
 
 import json
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.benchmarks import record, start
+from tests.benchmarks import figures, record, start
 from tests.benchmarks.load import run
 
-CASES: tuple[Callable[[Path], Awaitable[Mapping[str, Any]]], ...] = (
+Lines = Mapping[str, Any] | Sequence[Mapping[str, Any]]  # one, or several
+CASES: tuple[Callable[[Path], Awaitable[Lines]], ...] = (
     record.record_unary,
     record.record_alone,
     record.record_batches,
     start.start,
     start.import_steward,
+    figures.figures,
 )
 
 
@@ -26,8 +28,9 @@ async def main(names: list[str]) -> None:
     for case in CASES:
         if not names or case.__name__ in names:
             with TemporaryDirectory(prefix="steward-bench-") as scratch:
-                figures = await case(Path(scratch))
-            print(json.dumps({name: _short(value) for name, value in figures.items()}), flush=True)
+                found = await case(Path(scratch))
+            for line in [found] if isinstance(found, Mapping) else found:
+                print(json.dumps({name: _short(value) for name, value in line.items()}), flush=True)
 
 
 def _short(value: object) -> object:

@@ -12,7 +12,7 @@ from typing import Any
 import peewee
 from peewee import SqliteDatabase
 
-from steward.errors import Error, FailedPrecondition, ResourceExhausted, Unavailable
+from steward.errors import Error, FailedPrecondition, Unavailable
 
 _SQLITE: Any = vars(peewee)["sqlite3"]  # the one that Peewee took
 SQLITE_VERSION: str = _SQLITE.sqlite_version
@@ -135,5 +135,6 @@ def reason(error: Exception) -> Exception:
 def explained(error: peewee.DatabaseError) -> Error:
     """Return what *error* of the database means to a caller."""
     if getattr(getattr(error, "orig", None), "sqlite_errorname", "") == "SQLITE_FULL":
-        return ResourceExhausted("the disk that holds the store is full: nothing was stored", reason="STORAGE_FULL")
+        full = "the disk that holds the store is full: nothing was stored"
+        return Unavailable(full, reason="STORAGE_FULL", retry_after=1.0)
     return Unavailable("the store cannot be used at the moment", reason="STORE_UNAVAILABLE", retry_after=1.0)

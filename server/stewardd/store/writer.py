@@ -88,7 +88,7 @@ class Writer:
         """
         Store *rows*, each once, and return where each stands, in order, when that is on disk.
 
-        Raises: ResourceExhausted when too much waits or the disk is full; Unavailable when closing or on a bad disk.
+        Raises: ResourceExhausted when too much waits; Unavailable when closing, or on a full or bad disk.
         """
         stored: list[Stored] = await self._submit(rows, len(rows), weight(rows))
         return stored
