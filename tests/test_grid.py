@@ -5,6 +5,7 @@ The architecture: every RPC on every layer, and every layer's file in its row.
 import re
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -92,23 +93,26 @@ def messages() -> list[Descriptor]:
     return list(found.values())
 
 
+def strings_of(message: Descriptor) -> list[FieldDescriptor]:
+    """Return every string field of *message*; of a map of strings, the field that holds it."""
+    if message.GetOptions().map_entry:
+        return []
+    held = [
+        [field]
+        if field.message_type is None or not field.message_type.GetOptions().map_entry
+        else field.message_type.fields
+        for field in message.fields
+    ]
+    return [
+        field
+        for field, parts in zip(message.fields, held, strict=True)
+        if any(each.type == FieldDescriptor.TYPE_STRING for each in parts)
+    ]
+
+
 def strings() -> list[FieldDescriptor]:
-    """Return every string field of ours; of a map, the field that holds it."""
-    plain = [
-        field
-        for message in messages()
-        for field in message.fields
-        if field.type == FieldDescriptor.TYPE_STRING and not message.GetOptions().map_entry
-    ]
-    maps = [
-        field
-        for message in messages()
-        for field in message.fields
-        if field.message_type is not None
-        and field.message_type.GetOptions().map_entry
-        and any(each.type == FieldDescriptor.TYPE_STRING for each in field.message_type.fields)
-    ]
-    return plain + maps
+    """Return every string field of ours."""
+    return [field for message in messages() for field in strings_of(message)]
 
 
 @pytest.mark.parametrize("field", strings(), ids=lambda each: each.full_name)
@@ -116,28 +120,37 @@ def test_every_string_is_classified(field: FieldDescriptor) -> None:
     """
     Each string field says what it holds, so that none escapes redaction.
     """
-    kind = field.GetOptions().Extensions[annotations_pb2.text_kind]
-
-    assert annotations_pb2.TEXT_KIND_UNSPECIFIED != kind
+    assert annotations_pb2.TEXT_KIND_UNSPECIFIED != kind_of(field)
 
 
 WRITTEN = (annotations_pb2.TEXT_KIND_FREE_TEXT, annotations_pb2.TEXT_KIND_LABEL)
 
 
-def test_what_people_write_is_what_the_redactor_is_given() -> None:
-    """
-    The free texts and labels of an interaction are those that the one way into the store redacts.
-    """
-    (interaction,) = (each for each in messages() if each.name == "Interaction")
-    written = {
-        each.name
-        for each in interaction.fields
-        if each.type == FieldDescriptor.TYPE_STRING
-        and each.GetOptions().Extensions[annotations_pb2.text_kind] in WRITTEN
-    }
-    rules = (ROOT / "server/stewardd/rules.py").read_text(encoding="utf-8")
+# The messages that are recorded, and the module with the one way of each into the store.
+RECORDED = {
+    "Interaction": "rules",
+    "ContentAccess": "content",
+    "BusinessMetric": "business",
+    "MetricPoint": "performance",
+}
 
-    assert written == set(re.findall(r"redactor\.redact\(each\.(\w+)\)", rules))
+
+@pytest.mark.parametrize(("name", "module"), RECORDED.items())
+def test_what_people_write_is_what_the_redactor_is_given(name: str, module: str) -> None:
+    """
+    The free texts and labels of what is recorded are those that the one way into the store redacts.
+    """
+    (message,) = (each for each in messages() if each.name == name)
+    written = {each.name for each in strings_of(message) if kind_of(each) in WRITTEN}
+    code = (ROOT / f"server/stewardd/{module}.py").read_text(encoding="utf-8")
+    redacted = set(re.findall(r"redactor\.redact\w*\((?:each\.)?(\w+)\)", code))
+
+    assert written == {"user_role" if each == "user_roles" else each for each in redacted}
+
+
+def kind_of(field: FieldDescriptor) -> Any:
+    """Return what *field* says it holds."""
+    return field.GetOptions().Extensions[annotations_pb2.text_kind]
 
 
 DECLARED = re.compile(

@@ -7,7 +7,7 @@ Pure but for what it asks the store it is handed.
 import time
 from datetime import datetime, timedelta
 
-from peewee import fn
+from peewee import SQL, fn
 
 from steward.types import SystemMetrics
 from stewardd.store import Store
@@ -26,7 +26,7 @@ def measure(store: Store, *, now: datetime) -> SystemMetrics:
         ).where(Interaction.occurred_at >= micros(now - HOUR))
     )
     took = time.perf_counter() - started
-    (total,) = store.sole(Interaction.select(fn.COUNT(Interaction.seq)))
+    (total,) = store.sole(Interaction.select(fn.COUNT(SQL("*"))))  # which no column is read for
     success_rate = 1.0 if known_rate is None else known_rate
     return SystemMetrics(
         avg_response_time_seconds=mean_response_time or 0.0,
