@@ -139,9 +139,11 @@ def _groups(store: Store, inside: Sequence[Any], *, by: Any = None) -> tuple[Per
     ).where(*inside)
     if columns:
         figures = figures.group_by(by).order_by(fn.COUNT(Interaction.seq).desc(), by).limit(MOST_GROUPS)
-    neighbours = _neighbours(store, inside, by)
+    rows = store.rows(figures)
+    told = [by.in_([row[0] for row in rows])] if len(rows) == MOST_GROUPS else []
+    neighbours = _neighbours(store, [*inside, *told], by)
     found = []
-    for row in store.rows(figures):
+    for row in rows:
         name, (interactions, success_rate, known, least, mean, most) = (row[0] if columns else ""), row[len(columns) :]
         spread = _spread(known, least, mean, most, neighbours.get(name, {}))
         found.append(

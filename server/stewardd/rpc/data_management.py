@@ -55,10 +55,13 @@ from stewardd.store.times import micros
 class DataManagement(DataManagementServiceServicer):
     """Takes in what the assistant learns, and gives it back."""
 
-    def __init__(self, *, store: Store, redactor: Redactor, read: Readers, conversion_queries: int) -> None:
+    def __init__(
+        self, *, store: Store, redactor: Redactor, read: Readers, prepare: Readers, conversion_queries: int
+    ) -> None:
         self._store = store
         self._redactor = redactor
         self._read = read
+        self._prepare_on = prepare
         self._conversion_queries = conversion_queries
         self._tokens = Tokens(redactor, epoch=store.epoch)
 
@@ -74,11 +77,11 @@ class DataManagement(DataManagementServiceServicer):
         self, request: ingest_pb2.RecordInteractionsRequest, context: Any
     ) -> ingest_pb2.RecordInteractionsResponse:
         ingest.check_batch(len(request.interactions))
-        prepared = await self._read(self._prepare, request.interactions)
+        prepared = await self._prepare_on(self._prepare, request.interactions)
         if request.all_or_nothing:
             ingest.demand_all(prepared)
         places = await ingest.store_all(self._store, prepared)
-        return await self._read(_recorded, prepared, places)
+        return await self._prepare_on(_recorded, prepared, places)
 
     async def RateInteraction(
         self, request: ingest_pb2.RateInteractionRequest, context: Any
@@ -147,7 +150,7 @@ class DataManagement(DataManagementServiceServicer):
     ) -> performance_pb2.RecordMetricsResponse:
         ingest.check_batch(len(request.points), field="points")
         points = [codec.or_rejection(MetricPoint, each) for each in request.points]
-        prepared = await self._read(performance.prepare, points, redactor=self._redactor, now=datetime.now(UTC))
+        prepared = await self._prepare_on(performance.prepare, points, redactor=self._redactor, now=datetime.now(UTC))
         if request.all_or_nothing:
             ingest.demand_all(prepared, prefix="points[{}].")
         outcomes = await store_records(self._store, prepared)
@@ -271,7 +274,7 @@ class DataManagement(DataManagementServiceServicer):
     ) -> AsyncIterator[list[Prepared | ImportRejection]]:
         async for request in requests:
             imports.check_batch(len(request.interactions))
-            yield await self._read(self._prepare_import, request)
+            yield await self._prepare_on(self._prepare_import, request)
 
     def _asked(self, request: Any) -> dict[str, Any]:
         """Return what the questions for figures have in common: a window, a filter, and when they were asked."""

@@ -64,8 +64,7 @@ class Health(HealthServiceServicer):
         self._started_at = datetime.now(UTC)
         self._tokens = Tokens(redactor, epoch=store.epoch)
         self._alerts: Feed[AlertEvent] = Feed()
-        self._changes: Feed[SystemHealth] = Feed()
-        self._told: object = None
+        self._looks: Feed[SystemHealth] = Feed()
         self._next_look = 0.0
 
     async def evaluate_alerts(self) -> AlertEvaluation:
@@ -76,18 +75,15 @@ class Health(HealthServiceServicer):
         return done
 
     async def watch_health(self) -> None:
-        """Look at health for those who watch it, if any do, and tell them when it changed."""
-        if not self._changes.watched or time.monotonic() < self._next_look:
+        """Look at health for those who watch it, if any do."""
+        if not self._looks.watched or time.monotonic() < self._next_look:
             return
-        found = await self._look()
-        if _gist(found) != self._told:
-            self._told = _gist(found)
-            self._changes.publish(found)
+        self._looks.publish(await self._look())
 
     def stop_watches(self) -> None:
         """End the streams that go on until someone ends them."""
         self._alerts.stop()
-        self._changes.stop()
+        self._looks.stop()
 
     async def GetSystemHealth(
         self, request: health_pb2.GetSystemHealthRequest, context: Any
@@ -98,15 +94,14 @@ class Health(HealthServiceServicer):
     async def WatchSystemHealth(
         self, request: health_pb2.WatchSystemHealthRequest, context: Any
     ) -> AsyncIterator[health_pb2.WatchSystemHealthResponse]:
-        with self._changes.subscribed() as watch:
-            told = await self._look()
+        with self._looks.subscribed() as watch:
+            told, told_at = await self._look(), time.monotonic()
             yield _watched(told)
             while True:
-                change = await watch.next(within=REPEAT)
-                found = change or await self._look()
-                if change is None or _gist(found) != _gist(told):
-                    yield _watched(found)
-                told = found
+                found = await watch.next(within=REPEAT)
+                if found is not None and (_gist(found) != _gist(told) or time.monotonic() - told_at >= REPEAT):
+                    told, told_at = found, time.monotonic()
+                    yield _watched(told)
 
     async def GetPerformance(
         self, request: performance_pb2.GetPerformanceRequest, context: Any

@@ -14,10 +14,10 @@ T = TypeVar("T")
 
 
 class Readers:
-    """A pool of threads that read."""
+    """A pool of threads that read, or make ready what is to be written."""
 
-    def __init__(self, count: int) -> None:
-        self._pool = ThreadPoolExecutor(count, thread_name_prefix="steward-reader")
+    def __init__(self, count: int, *, name: str = "steward-reader") -> None:
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix=name)
 
     async def __call__(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what *work* returns, run on one of the threads."""

@@ -34,6 +34,7 @@ SERVICES = tuple(
 )
 REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
 WRITTEN = ("", SERVICES[0])  # what does not serve while the store cannot be written
+PREPARERS = 2  # threads: more would only contend for Python's lock
 WATCH = 1.0  # s between looks at the store
 HEALTH_WATCH = 2.0  # s between looks at health for those who watch it
 DRAIN = 0.2  # s in which calls that still come are told to come back; later ones gRPC cancels without a word
@@ -58,6 +59,8 @@ class Server:
     ) -> None:
         self._store = store
         self._read = Readers(config.readers)
+        # Apart from the readers: what is to be recorded does not wait for questions that take their time.
+        self._prepare = Readers(PREPARERS, name="steward-preparer")
         self._probe = Probe(SERVICES)
         self._chain = Chain(telemetry=telemetry, max_calls=config.max_calls)
         self._server = grpc.aio.server(interceptors=[self._chain], options=OPTIONS)
@@ -73,7 +76,11 @@ class Server:
         self._alert_seconds = config.alert_seconds
         add_DataManagementServiceServicer_to_server(
             DataManagement(
-                store=store, redactor=redactor, read=self._read, conversion_queries=config.conversion_queries
+                store=store,
+                redactor=redactor,
+                read=self._read,
+                prepare=self._prepare,
+                conversion_queries=config.conversion_queries,
             ),
             self._server,
         )
@@ -100,6 +107,7 @@ class Server:
         await self._server.stop(grace)
         self._store.interrupt()  # nobody waits for what is still being read
         self._read.close()
+        self._prepare.close()
 
     async def _watch_store(self) -> None:
         """Tell probes whether the store can be written, and while it cannot, try whether it can again."""
@@ -113,6 +121,7 @@ class Server:
             return self._server.add_insecure_port(address)
         except RuntimeError:
             self._read.close()
+            self._prepare.close()
             raise FailedPrecondition(
                 f"{address} cannot be listened on: another server has it, or it is not ours"
             ) from None
