@@ -23,3 +23,10 @@ def client(server: App) -> Iterator[Client]:
     """A client of the server."""
     with Client(server.target) as connected:
         yield connected
+
+
+@pytest.fixture(scope="session")
+def refusing() -> Iterator[Client]:
+    """A client of a server that is shared by tests of what is refused: they leave nothing behind."""
+    with running_server(alert_seconds=3600.0) as running, Client(running.target) as connected:
+        yield connected

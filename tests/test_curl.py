@@ -5,7 +5,7 @@ Every RPC as an operator calls it from a shell: buf curl, which asks reflection 
 import json
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 
 from steward import Client, ids
 from stewardd.app import App
+from stewardd.testing import running_server
 from tests.samples import interaction, recorded
 from tests.test_grid import METHODS
 
@@ -57,12 +58,19 @@ def command(server: App, method: Any, request: dict[str, Any]) -> list[str]:
     return [str(BUF), "curl", "--protocol", "grpc", "--http2-prior-knowledge", "-d", json.dumps(request), url]
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[App]:
+    """A server with one interaction, for all calls."""
+    with running_server() as running, Client(running.target) as client:
+        recorded(client, interaction(interaction_id=KNOWN))
+        yield running
+
+
 @pytest.mark.parametrize("method", METHODS, ids=lambda each: each.name)
-def test_every_rpc_answers_in_a_shell(server: App, client: Client, method: Any) -> None:
+def test_every_rpc_answers_in_a_shell(server: App, method: Any) -> None:
     """
     Each RPC answers its example, or an empty request, with JSON of its response; a stream begins at once.
     """
-    recorded(client, interaction(interaction_id=KNOWN))
     called = command(server, method, REQUESTS.get(method.name, {}))
     if method.server_streaming:
         with subprocess.Popen(called, stdout=subprocess.PIPE, text=True) as process:
