@@ -134,11 +134,66 @@ def test_the_predecessors_file_is_imported_by_hand(server: App, tmp_path: Path) 
 
     assert (2500, 2500, 0) == (first["read"], first["stored"], first["rejected"])
     assert (2500, 0, 2500) == (again["read"], again["stored"], again["already_stored"])
-    assert {"query_performance": 0} == first["skipped_tables"]
+    assert ["data_retention_policy", "query_performance"] == [each["table"] for each in first["skipped_tables"]]
     assert 1 == done.returncode
     assert "read 3, stored 1, already there 0, rejected 2" in done.stdout
-    assert "skipped tables: query_performance (0 rows)" in done.stdout
     assert all(reason in done.stdout for reason in ("must be an ISO 8601 time", "user_rating must be 1 to 5"))
+
+
+def test_all_tables_of_the_predecessors_file_are_imported_by_hand(server: App, tmp_path: Path) -> None:
+    """
+    What became of each table is told, what was rejected by whom, and what was skipped with its reason.
+    """
+    rated: list[dict[str, Any]] = [
+        {"session_rating": 5},
+        {"session_id": "ab" * 8},
+        {"session_id": "cd" * 8, "session_rating": 1},
+    ]
+    path = legacy_file(
+        tmp_path / "file.db",
+        {},
+        {"timestamp": "never"},
+        content_analytics=[{}, {"access_count": -1}, {"last_accessed": "never"}],
+        business_metrics=[{}],
+        query_performance=[{}],
+        system_performance=[{"timestamp": "never"}],
+        session_analytics=rated,
+    )
+
+    done = run("import", "legacy", str(path), "--json", STEWARD_TARGET=server.target)
+    told = run("--target", server.target, "import", "legacy", str(path), "--time-zone", "Europe/Berlin")
+
+    report = json.loads(done.stdout)
+    assert (1, 1) == (done.returncode, told.returncode)
+    assert (15, 10, 0, 5) == tuple(report[name] for name in ("read", "stored", "already_stored", "rejected"))
+    assert [
+        {"table": "interactions", "read": 2, "stored": 1, "already_stored": 0, "rejected": 1},
+        {"table": "content_accesses", "read": 3, "stored": 1, "already_stored": 0, "rejected": 2},
+        {"table": "business_metrics", "read": 7, "stored": 7, "already_stored": 0, "rejected": 0},
+        {"table": "metrics", "read": 1, "stored": 0, "already_stored": 0, "rejected": 1},
+        {"table": "sessions", "read": 2, "stored": 1, "already_stored": 0, "rejected": 1},
+    ] == report["tables"]
+    assert [
+        ("interactions", 2, "occurred_at"),
+        ("content_accesses", 2, "accesses"),
+        ("content_accesses", 3, "occurred_at"),
+        ("metrics", 1, "occurred_at"),
+        ("sessions", 3, "session"),
+    ] == [(each["table"], each["row"], each["violations"][0]["field"]) for each in report["rejections"]]
+    assert [
+        {"table": "data_retention_policy", "rows": 0, "reason": "retention is the server's to say"},
+        {"table": "query_performance", "rows": 1, "reason": "derived from interactions"},
+        {
+            "table": "session_analytics",
+            "rows": 1,
+            "reason": "derived from interactions, with neither rating nor conversion",
+        },
+    ] == report["skipped_tables"]
+    lines = [line.split() for line in told.stdout.splitlines()]
+    assert "read 15, stored 0, already there 10, rejected 5" in told.stdout
+    assert ["business_metrics", "7", "0", "7", "0"] in lines
+    assert ["metrics", "1", "occurred_at", "must", "be", "an", "ISO", "8601", "time"] in lines
+    assert ["query_performance", "1", "derived", "from", "interactions"] in lines
 
 
 def test_health_has_the_exit_codes_of_grpc_health_probe(tmp_path: Path) -> None:

@@ -67,6 +67,11 @@ PAIRS: list[tuple[type, type[Message]]] = [
     (types.Alert, alerts_pb2.Alert),
     (types.AlertEvent, alerts_pb2.AlertEvent),
     (types.AlertEvaluation, alerts_pb2.EvaluateAlertsResponse),
+    (types.ImportedInteraction, imports_pb2.ImportedInteraction),
+    (types.ImportedContentAccess, imports_pb2.ImportedContentAccess),
+    (types.ImportedBusinessMetric, imports_pb2.ImportedBusinessMetric),
+    (types.ImportedMetric, imports_pb2.ImportedMetric),
+    (types.ImportedSession, imports_pb2.ImportedSession),
     (types.ImportReport, imports_pb2.ImportInteractionsResponse),
     (types.SystemHealth, health_pb2.SystemHealth),
     (types.ServerInfo, health_pb2.GetServerInfoResponse),
@@ -76,6 +81,8 @@ COUNTS = st.dictionaries(TEXTS, st.integers(0, 2**31 - 1))
 
 def values(kind: type) -> st.SearchStrategy[Any]:
     """Return any value of *kind*."""
+    if kind is types.ImportedSession:  # named in one way or the other
+        return st.builds(kind, session_id=st.none()) | st.builds(kind, session=st.none())
     redacted = kind in (types.Receipt, types.RecordReceipt)
     return st.builds(kind, redactions=COUNTS) if redacted else st.builds(kind)
 
@@ -120,11 +127,29 @@ def test_a_time_that_is_none_is_named(seconds: int, nanos: int) -> None:
     message = interaction_pb2.Interaction(occurred_at={"seconds": seconds, "nanos": nanos})  # type: ignore[arg-type]
 
     outcome = codec.to_interaction(message)
-    imported = codec.to_imported(imports_pb2.ImportedInteraction(row=7, interaction=message))
+    interactions = [imports_pb2.ImportedInteraction(row=7, interaction=message)]
+    points = [imports_pb2.ImportedMetric(row=8, point={"occurred_at": message.occurred_at})]  # type: ignore[arg-type]
+    imported = codec.to_imported(imports_pb2.ImportInteractionsRequest(interactions=interactions, metrics=points))
 
     assert isinstance(outcome, types.Rejection)
     assert ["occurred_at"] == [each.field for each in outcome.violations]
-    assert types.ImportRejection(7, outcome.violations) == imported
+    assert [
+        types.ImportRejection(7, outcome.violations),
+        types.ImportRejection(8, outcome.violations, "metrics"),
+    ] == imported
+
+
+def test_a_batch_of_an_import_comes_back_kind_by_kind() -> None:
+    """
+    Mixed kinds travel in one message, and come out in the order in which they are stored.
+    """
+    session = types.ImportedSession(row=1, session="ab" * 8, conversion_achieved=True)
+    point = types.ImportedMetric(row=2, point=types.MetricPoint(name="m", value=1.5))
+    interaction = types.ImportedInteraction(
+        row=3, interaction=types.Interaction(session_id="s", user_role="r", query="q")
+    )
+
+    assert [interaction, point, session] == codec.to_imported(codec.from_imported([session, point, interaction]))
 
 
 def test_a_component_status_of_a_newer_server_is_unspecified() -> None:

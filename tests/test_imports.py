@@ -1,36 +1,30 @@
 """
-Bringing interactions in from elsewhere, and the predecessor's files.
+Bringing in what was recorded elsewhere.
 """
 
-import gzip
 import math
-import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from steward import Client, InvalidArgument
-from steward.legacy import LegacyFile
-from steward.types import ImportedInteraction, ImportRejection, Interaction
-from tests.legacy_files import NEWER, OLDER, legacy_file
-from tests.samples import NOON, imported, interaction
-
-REAL = Path(__file__).parent.parent.parent / "shared/data/legacy/analytics_backup_2025-09-30_22-34-30.db.gz"
-needs_the_real_file = pytest.mark.skipif(
-    not REAL.exists(), reason="SKIPPED: the predecessor's real file is not at ../shared/data/legacy"
+from steward.types import (
+    BusinessMetric,
+    ContentAccess,
+    Importable,
+    ImportedBusinessMetric,
+    ImportedContentAccess,
+    ImportedInteraction,
+    ImportedMetric,
+    ImportedSession,
+    ImportedTable,
+    MetricPoint,
 )
-
-
-def the_only(path: Path, *, zone: ZoneInfo | None = None) -> Any:
-    """Return the one row of the predecessor's file at *path*."""
-    with LegacyFile(path) as file:
-        (row,) = file.interactions(zone=zone or UTC)
-        return row
+from stewardd.testing import running_server
+from tests.samples import NOON, imported, interaction
 
 
 def test_an_import_counts_what_became_of_each(client: Client) -> None:
@@ -138,261 +132,252 @@ def test_an_empty_import_is_nothing(client: Client) -> None:
     assert (0, 0) == (client.import_interactions([]).read, client.import_interactions([[], []]).read)
 
 
-# The predecessor's files
+# The other kinds
 
 
-@pytest.mark.parametrize("schema", [OLDER, NEWER], ids=["older", "newer"])
-@pytest.mark.parametrize("name", ["file.db", "file.db.gz"])
-def test_a_row_of_either_generation_is_read(tmp_path: Path, schema: str, name: str) -> None:
+def content(row: int = 1, **changes: Any) -> ImportedContentAccess:
+    """Return accesses to import; *changes* of the import's own fields, or else of the access."""
+    own = {name: changes.pop(name) for name in ("accesses", "user_roles") if name in changes}
+    access = ContentAccess(**{"content_type": "project", "content_id": "rag", "occurred_at": NOON, **changes})
+    return ImportedContentAccess(row=row, access=access, **own)
+
+
+def figure(row: int = 1, **changes: Any) -> ImportedBusinessMetric:
+    """Return a figure to import, with *changes*."""
+    fields: dict[str, Any] = {"name": "leads", "value": 4.0, "occurred_at": NOON}
+    return ImportedBusinessMetric(row=row, metric=BusinessMetric(**{**fields, **changes}))
+
+
+def point(row: int = 1, **changes: Any) -> ImportedMetric:
+    """Return a measurement to import, with *changes*."""
+    fields: dict[str, Any] = {"name": "memory", "value": 512.0, "occurred_at": NOON}
+    return ImportedMetric(row=row, point=MetricPoint(**{**fields, **changes}))
+
+
+def said(row: int = 1, **changes: Any) -> ImportedSession:
+    """Return what is said of the usual session, with *changes*."""
+    fields: dict[str, Any] = {"session_id": "session-1", "session_rating": 4.0, "conversion_achieved": True}
+    return ImportedSession(row=row, **{**fields, **changes})
+
+
+def test_a_batch_may_mix_kinds(client: Client) -> None:
     """
-    All fields come over, and the session's hash is kept.
+    Each kind is counted by itself, in a fixed order, and what is said of a session finds interactions of its batch.
     """
-    row = the_only(legacy_file(tmp_path / name, {}, schema=schema))
+    batch: list[Importable] = [
+        said(9),
+        point(),
+        figure(),
+        content(),
+        imported(),
+        point(2, value=math.inf),
+        figure(2, name=""),
+    ]
 
-    expected = ImportedInteraction(
-        row=1,
-        session="2714dfeca1bf6fed",
-        interaction=Interaction(
-            interaction_id=row.interaction.interaction_id,
-            session_id="",
-            occurred_at=datetime(2025, 9, 1, 7, 54, 30, 946690, tzinfo=UTC),
-            user_role="Software Developer",
-            query="How does it scale?",
-            query_type="technical",
-            response_time_seconds=1.5,
-            response_length=900,
-            code_snippets_shown=1,
-            citations_provided=2,
-            success=True,
-            user_rating=4.0,
-            follow_up_query=False,
-            conversation_turn=3,
-        ),
-    )
-    assert expected == row
+    first, again = client.import_interactions([batch]), client.import_interactions([batch])
+
+    assert (7, 5, 0, 2) == (first.read, first.stored, first.already_stored, first.rejected)
+    assert (7, 0, 5, 2) == (again.read, again.stored, again.already_stored, again.rejected)
+    assert [
+        ImportedTable(table="interactions", read=1, stored=1, already_stored=0, rejected=0),
+        ImportedTable(table="content_accesses", read=1, stored=1, already_stored=0, rejected=0),
+        ImportedTable(table="business_metrics", read=2, stored=1, already_stored=0, rejected=1),
+        ImportedTable(table="metrics", read=2, stored=1, already_stored=0, rejected=1),
+        ImportedTable(table="sessions", read=1, stored=1, already_stored=0, rejected=0),
+    ] == list(first.tables)
+    assert [("business_metrics", 2, "name"), ("metrics", 2, "value")] == [
+        (each.table, each.row, each.violations[0].field) for each in first.rejections
+    ]
 
 
-def test_a_time_with_a_space_is_read(tmp_path: Path) -> None:
+def test_kinds_that_were_not_read_are_not_told(client: Client) -> None:
     """
-    The newer generation writes a space where the older writes a T.
+    Only the tables that something was read of are in the report.
     """
-    row = the_only(legacy_file(tmp_path / "f.db", {"timestamp": "2025-09-01 07:54:30"}, schema=NEWER))
+    report = client.import_interactions([[content()], [content()]])
 
-    assert datetime(2025, 9, 1, 7, 54, 30, tzinfo=UTC) == row.interaction.occurred_at
+    assert [("content_accesses", 2)] == [(each.table, each.read) for each in report.tables]
 
 
-def test_a_zone_moves_the_time_and_not_the_id(tmp_path: Path) -> None:
+def test_the_kinds_together_keep_to_the_limit(client: Client) -> None:
     """
-    The naive times are taken as those of the zone; the id is that of the row.
+    A batch over the limit is refused, however many kinds it is of.
     """
-    path = legacy_file(tmp_path / "f.db", {"timestamp": "2025-07-01T12:00:00"})
+    batch: list[Importable] = [*map(content, range(501)), *map(point, range(500))]
 
-    plain, moved = the_only(path), the_only(path, zone=ZoneInfo("America/New_York"))
-
-    assert plain.interaction.occurred_at + timedelta(hours=4) == moved.interaction.occurred_at
-    assert plain.interaction.interaction_id == moved.interaction.interaction_id
+    with pytest.raises(InvalidArgument, match="interactions: must be at most 1000"):
+        client.import_interactions([batch])
 
 
-def test_rows_that_differ_have_ids_that_differ(tmp_path: Path) -> None:
-    """
-    Equal rows under two ids are two interactions.
-    """
-    with LegacyFile(legacy_file(tmp_path / "f.db", {}, {}, {"query": "other"})) as file:
-        ids = {each.interaction.interaction_id for each in file.interactions() if isinstance(each, ImportedInteraction)}
-
-    assert 3 == len(ids)
-
-
-def test_a_session_that_is_no_hash_gets_a_pseudonym(tmp_path: Path) -> None:
-    """
-    A plain session id of the older generation is handed over as one, to be made a pseudonym.
-    """
-    row = the_only(legacy_file(tmp_path / "f.db", {"session_id": "jordan's chat"}))
-
-    assert ("jordan's chat", "") == (row.interaction.session_id, row.session)
-
-
-def test_what_the_predecessor_left_out_is_not_known(tmp_path: Path) -> None:
-    """
-    NULL is not known, or the predecessor's default.
-    """
-    names = ("response_time", "response_length", "success", "user_rating", "code_snippets_shown", "conversation_turn")
-    row = the_only(legacy_file(tmp_path / "f.db", dict.fromkeys((*names, "query_type", "follow_up_query")))).interaction
-
-    assert (None, None, None, None, 0, 1, "", False) == (
-        row.response_time_seconds,
-        row.response_length,
-        row.success,
-        row.user_rating,
-        row.code_snippets_shown,
-        row.conversation_turn,
-        row.query_type,
-        row.follow_up_query,
-    )
-
-
-ODD: list[tuple[dict[str, Any], str]] = [
-    ({"timestamp": "yesterday"}, "occurred_at"),
-    ({"timestamp": 5}, "occurred_at"),
-    ({"response_time": "fast"}, "response_time_seconds"),
-    ({"response_length": 1.5}, "response_length"),
-    ({"success": 2}, "success"),
-    ({"response_length": 1e300}, "response_length"),
-    ({"response_length": float("inf")}, "response_length"),
-    ({"timestamp": b"2025"}, "occurred_at"),
-    ({"query": b"\x00\x01"}, "query"),
-    ({"user_rating": "good"}, "user_rating"),
-    ({"timestamp": "0001-01-01T00:00:00"}, "occurred_at"),
+BAD_OTHERS: list[tuple[Importable, str]] = [
+    (content(access_id="x"), "access_id"),
+    (content(content_type=""), "content_type"),
+    (content(content_id="\0"), "content_id"),
+    (content(content_id="x" * 129), "content_id"),
+    (content(occurred_at=None), "occurred_at"),
+    (content(occurred_at=datetime(1969, 1, 1, tzinfo=UTC)), "occurred_at"),
+    (content(relevance_score=math.nan), "relevance_score"),
+    (content(accesses=-1), "accesses"),
+    (content(accesses=10**9 + 1), "accesses"),
+    (content(user_role="Dev", user_roles=("Dev",)), "user_role"),
+    (content(user_roles=("",)), "user_roles"),
+    (content(user_roles=("x" * 129, "x" * 129)), "user_roles"),
+    (content(user_roles=tuple(str(n) for n in range(101))), "user_roles"),
+    (content(metadata={"a": "x" * 1025}), "metadata.value"),
+    (figure(metric_id="x"), "metric_id"),
+    (figure(value=math.inf), "value"),
+    (figure(occurred_at=None), "occurred_at"),
+    (figure(date="2025-13-01"), "date"),
+    (figure(metadata={str(n): "" for n in range(33)}), "metadata"),
+    (point(name=""), "name"),
+    (point(occurred_at=None), "occurred_at"),
+    (point(labels={"": "x"}), "labels.key"),
+    (said(session_id=None), "session"),
+    (said(session_id=None, session="xyz"), "session"),
+    (said(session_id="x" * 129), "session_id"),
+    (said(session_rating=5.5), "session_rating"),
+    (said(session_rating=math.nan), "session_rating"),
+    (said(session_id="unheard of"), "session"),
 ]
 
 
-@pytest.mark.parametrize(("change", "field"), ODD)
-def test_a_row_that_is_none_is_a_rejection(tmp_path: Path, change: dict[str, Any], field: str) -> None:
+@pytest.mark.parametrize(("item", "field"), BAD_OTHERS, ids=lambda each: each if isinstance(each, str) else each.table)
+def test_what_cannot_be_kept_of_any_kind_is_rejected(client: Client, item: Importable, field: str) -> None:
     """
-    What no interaction can hold is named by row and field, and stops nothing.
+    A bad one of any kind is rejected, named by table, row and field, once for each field, and the others are stored.
     """
-    with LegacyFile(legacy_file(tmp_path / "f.db", change, {})) as file:
-        bad, good = file.interactions(zone=ZoneInfo("Asia/Tokyo"))
+    batch = [item, imported(2), content(2), figure(2), point(2), said(2)]
 
-    assert isinstance(bad, ImportRejection)
-    assert (1, [field]) == (bad.row, [each.field for each in bad.violations])
-    assert isinstance(good, ImportedInteraction)
+    report = client.import_interactions([batch])
+
+    assert (5, 1) == (report.stored, report.rejected)
+    assert [(item.table, 1, [field])] == [
+        (each.table, each.row, [violation.field for violation in each.violations]) for each in report.rejections
+    ]
 
 
-def test_text_that_is_not_utf8_is_a_rejection(tmp_path: Path) -> None:
+def test_a_session_without_interactions_is_a_rejection_that_says_what_to_do(client: Client) -> None:
     """
-    Bytes in a text column that are no UTF-8 reject their row.
+    What is said of a session whose interactions are not there names the way out; once they are, it is stored.
     """
-    path = legacy_file(tmp_path / "f.db", {})
-    with closing(sqlite3.connect(path)) as database, database:
-        database.execute("UPDATE user_interactions SET query = CAST(x'ff41' AS TEXT)")
+    early = client.import_interactions([[said()]])
+    late = client.import_interactions([[imported()], [said()]])
 
-    bad = the_only(path)
-
-    assert isinstance(bad, ImportRejection)
-    assert ["query"] == [each.field for each in bad.violations]
+    ((violation,),) = [each.violations for each in early.rejections]
+    assert "must be a session whose interactions are here: they must be imported first" == violation.rule
+    assert (2, 0) == (late.stored, late.rejected)
 
 
-def damaged(content: bytes) -> bytes:
-    """Return the file *content* with a page of nonsense in it."""
-    return content[:4096] + b"\xa5" * 4096 + content[8192:]
-
-
-REFUSALS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
-    "not a database": (lambda _: b"root:x:0:0", "it holds no SQLite database"),
-    "cut short": (lambda content: content[:-4096], "is truncated"),
-    "damaged": (damaged, "is damaged"),
-    "gzip cut short": (lambda content: gzip.compress(content)[:-200], "is truncated: its gzip ends too early"),
-    "gzip damaged": (lambda _: b"\x1f\x8b\x08\x00" + b"\xff" * 50, "is damaged"),
-    "empty": (lambda _: b"", "it holds no SQLite database"),
-}
-
-
-@pytest.mark.parametrize("case", REFUSALS)
-def test_a_file_that_is_not_the_predecessors_is_refused(tmp_path: Path, case: str) -> None:
+def test_what_is_said_of_a_session_is_said_once(client: Client) -> None:
     """
-    A file that cannot be read is refused, and the message says which and why.
+    The same again changes nothing; another word takes its place, in every way to name the session.
     """
-    change, why = REFUSALS[case]
-    path = legacy_file(tmp_path / "file.db", *[{}] * 200)
-    path.write_bytes(change(path.read_bytes()))
+    client.import_interactions([[imported(session="ab" * 8, session_id="")]])
+    words = [
+        said(session_id=None, session=key, session_rating=rating) for key, rating in (("ab" * 8, 4.0), ("AB" * 8, 4.0))
+    ]
+    other = said(session_id=None, session="ab" * 8, session_rating=None, conversion_achieved=False)
 
-    with pytest.raises(InvalidArgument) as caught:
-        the_only(path)
+    first = client.import_interactions([words])
+    before = client.get_session(session="ab" * 8)
+    second = client.import_interactions([[other], [other]])
+    after = client.get_session(session="ab" * 8)
 
-    assert str(path) in caught.value.message
-    assert why in caught.value.message
+    assert (1, 1) == (first.stored, first.already_stored)
+    assert (4.0, True) == (before.session_rating, before.conversion_achieved)
+    assert (1, 1) == (second.stored, second.already_stored)
+    assert (None, False) == (after.session_rating, after.conversion_achieved)
 
 
-def test_another_programs_database_is_refused(tmp_path: Path) -> None:
+def test_what_is_said_of_a_session_counts_in_the_summary(client: Client) -> None:
     """
-    A database without the table, or without one of its columns, is not the predecessor's.
+    A session that converted elsewhere counts as converted here, and keeps its own rating beside that of its questions.
     """
-    other, older = tmp_path / "other.db", tmp_path / "older.db"
-    for path, schema in ((other, "CREATE TABLE t (x)"), (older, "CREATE TABLE user_interactions (id, session_id)")):
-        with closing(sqlite3.connect(path)) as database, database:
-            database.executescript(schema)
-
-    view = tmp_path / "view.db"
-    with closing(sqlite3.connect(view)) as database, database:
-        database.execute("CREATE VIEW user_interactions AS SELECT 1 AS id")
-
-    refusals = ((other, "no table user_interactions"), (older, "no column timestamp"), (view, "no table"))
-    for path, why in refusals:
-        with pytest.raises(InvalidArgument, match=why):
-            LegacyFile(path)
-
-
-def test_a_name_that_says_gzip_must_be_gzip(tmp_path: Path) -> None:
-    """
-    A .gz that is not gzip is refused as such, and a missing file as missing.
-    """
-    path = legacy_file(tmp_path / "file.db", {}).rename(tmp_path / "file.db.gz")
-
-    with pytest.raises(InvalidArgument, match="is not gzip, though its name says so"):
-        LegacyFile(path)
-    with pytest.raises(InvalidArgument, match="cannot be read: No such file"):
-        LegacyFile(tmp_path / "none.db")
-
-
-def test_changes_beside_the_file_are_not_lost_in_silence(tmp_path: Path) -> None:
-    """
-    A file whose write-ahead log holds more than it does is refused until that is folded in.
-    """
-    path = legacy_file(tmp_path / "file.db", {})
-    with closing(sqlite3.connect(path)) as database:
-        database.execute("PRAGMA journal_mode=WAL")
-        with database:
-            database.execute("DELETE FROM user_interactions")
-
-        with pytest.raises(InvalidArgument, match=r"has changes in file\.db-wal"):
-            LegacyFile(path)
-
-
-@needs_the_real_file
-def test_the_predecessors_own_file_is_imported_whole(client: Client) -> None:
-    """
-    Its 100 interactions of 10 sessions are stored once, and sum up to what plain SQL says of them.
-    """
-    with LegacyFile(REAL) as file:
-        rows = [each for each in file.interactions() if isinstance(each, ImportedInteraction)]
-        skipped = file.skipped
-    first, again = client.import_interactions([rows]), client.import_interactions([rows])
-    found = client.get_summary(since=datetime(2025, 8, 1, tzinfo=UTC), until=datetime(2025, 10, 2, tzinfo=UTC))
-
-    assert (100, 0, 0, 100) == (first.stored, first.rejected, again.stored, again.already_stored)
-    assert (10, "session_analytics" in skipped) == (found.sessions.total, True)
-    assert plain_sql(REAL) == pytest.approx(
-        (
-            found.interactions.total,
-            found.interactions.unique_sessions,
-            found.interactions.mean_response_time_seconds,
-            found.interactions.success_rate,
-            found.interactions.mean_rating,
-            found.interactions.code_snippets,
-            found.interactions.citations,
-            found.sessions.queries_per_session,
-            found.sessions.mean_response_time_seconds,
-        ),
-        abs=1e-9,
+    client.import_interactions(
+        [[imported(user_rating=2.0), imported(2, session_id="session-2", success=False), said()]]
     )
 
+    session, summary = client.get_session(session_id="session-1"), client.get_summary(since=NOON)
+    assert (4.0, 2.0, True) == (session.session_rating, session.mean_rating, session.conversion_achieved)
+    assert 0.5 == summary.sessions.conversion_rate
 
-def plain_sql(path: Path) -> Any:
-    """Return the figures of the predecessor's file at *path*, asked of SQLite itself."""
-    content = bytearray(gzip.decompress(path.read_bytes()))
-    content[18:20] = b"\1\1"
-    with closing(sqlite3.connect(":memory:")) as database:
-        database.deserialize(bytes(content))
-        return database.execute(
-            """
-            SELECT COUNT(*), COUNT(DISTINCT session_id), AVG(response_time), AVG(success), AVG(user_rating),
-                   SUM(code_snippets_shown), SUM(citations_provided),
-                   (SELECT AVG(n) FROM (SELECT COUNT(*) n FROM user_interactions GROUP BY session_id)),
-                   (SELECT AVG(t) FROM (SELECT AVG(response_time) t FROM user_interactions GROUP BY session_id))
-            FROM user_interactions
-            """
-        ).fetchone()
+
+def test_accesses_count_as_many_as_they_were(client: Client) -> None:
+    """
+    Imported accesses weigh by their number, in each of their roles; one without an id counts in its type.
+    """
+    both = ("Manager", "Dev")
+    batch = [
+        content(accesses=3, relevance_score=1.0, user_roles=both),
+        content(2, relevance_score=0.0, user_role="Guest"),
+        content(3, accesses=0, relevance_score=9.0),
+        content(4, accesses=5, content_id=""),
+    ]
+
+    client.import_interactions([batch])
+
+    report = client.get_content_report()
+    assert [("rag", 4, 0.75, ("Dev", "Guest", "Manager"))] == [
+        (each.content_id, each.accesses, each.mean_relevance_score, each.user_roles) for each in report.items
+    ]
+    assert [("project", 1, 9)] == [(each.content_type, each.items, each.accesses) for each in report.types]
+    assert 3 == client.get_content_report(user_roles=["Manager"]).items[0].accesses
+
+
+def test_what_is_dated_ahead_is_kept(client: Client) -> None:
+    """
+    Records of the future are taken as they are, which a live call refuses, and show in reports of the future.
+    """
+    ahead = datetime(2040, 1, 1, 12, tzinfo=UTC)
+    batch: list[Importable] = [
+        content(occurred_at=ahead),
+        figure(occurred_at=ahead),
+        figure(2, occurred_at=None, date="2040-01-01"),
+    ]
+
+    report = client.import_interactions([[*batch, point(occurred_at=ahead)]])
+
+    (day,) = client.get_business_report(since=ahead).days
+    assert 4 == report.stored
+    assert ahead == client.get_content_report().items[0].last_access_at
+    assert [("2040-01-01", 2)] == [(day.date, each.records) for each in day.recorded]
+    assert ahead == client.get_performance(until=datetime(2040, 1, 2, tzinfo=UTC)).recorded[0].last_at
+
+
+def test_imported_records_are_redacted(tmp_path: Path) -> None:
+    """
+    Nothing that is personal in names, metadata and labels is anywhere in the store; what is shown has the markers.
+    """
+    mail, pairs = "ann@b.io", {"by ann@b.io": "call 555-123-4567"}
+    batch: list[Importable] = [
+        imported(),
+        content(content_type=f"of {mail}", content_id=mail, user_roles=(mail,), metadata=pairs),
+        figure(name=f"of {mail}", metric_type=mail, metadata=pairs),
+        point(name=f"of {mail}", unit=mail, component=mail, labels=pairs),
+    ]
+
+    with running_server(tmp_path) as server, Client(server.target) as client:
+        assert 4 == client.import_interactions([batch]).stored
+        (item,) = client.get_content_report().items
+        (metric,) = client.get_performance(until=NOON + timedelta(hours=1)).recorded
+
+    marker, stored = "[EMAIL_REDACTED]", (tmp_path / "steward.db").read_bytes()
+    assert (f"of {marker}", marker, (marker,)) == (item.content_type, item.content_id, item.user_roles)
+    assert (f"of {marker}", marker, marker) == (metric.name, metric.unit, metric.component)
+    assert 3 == stored.count(b'{"by [EMAIL_REDACTED]": "call [PHONE_REDACTED]"}')
+    assert (0, 0) == (stored.count(mail.encode()), stored.count(b"555-123"))
+
+
+def test_what_no_message_can_hold_is_named_before_it_is_sent(client: Client) -> None:
+    """
+    A naive time or half a character in any kind is refused where the caller is, by its field.
+    """
+    naive = NOON.replace(tzinfo=None)
+    cases: list[tuple[Importable, str]] = [(content(occurred_at=naive), "occurred_at"), (point(unit="\ud800"), "unit")]
+    for bad, field in cases:
+        with pytest.raises(InvalidArgument) as caught:
+            client.import_interactions([[bad]])
+        assert [field] == [each.field for each in caught.value.violations]
 
 
 def test_the_samples_are_good(client: Client) -> None:

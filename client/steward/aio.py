@@ -27,7 +27,7 @@ from steward.types import (
     CommonQuestions,
     ContentAccess,
     ContentReport,
-    ImportedInteraction,
+    Importable,
     ImportReport,
     Insights,
     Interaction,
@@ -341,21 +341,21 @@ class AsyncClient:
         return codec.decode(QualityThresholds, response.thresholds)
 
     async def import_interactions(
-        self, batches: AsyncIterable[Sequence[ImportedInteraction]], *, timeout: float | None = None
+        self, batches: AsyncIterable[Sequence[Importable]], *, timeout: float | None = None
     ) -> ImportReport:
         """
         Stream *batches* of up to 1000 in, each on disk before the next is read; report what became of them.
 
-        Without a *timeout* in seconds it takes as long as it takes. When it fails, import the same again: what is there
-        already is counted, not stored twice. Raises: InvalidArgument.
+        A batch may mix kinds; what is said of a session comes with or after its interactions. Without a *timeout* in
+        seconds it takes as long as it takes. When it fails, import the same again: what is there already is counted,
+        not stored twice. Raises: InvalidArgument.
         """
         failures: list[Exception] = []
 
         async def messages() -> AsyncIterator[imports_pb2.ImportInteractionsRequest]:
             try:
                 async for batch in batches:
-                    interactions = [codec.from_imported(each) for each in batch]
-                    yield imports_pb2.ImportInteractionsRequest(interactions=interactions)
+                    yield codec.from_imported(batch)
             except Exception as error:  # gRPC would only say that it cancelled the call
                 failures.append(error)
                 raise

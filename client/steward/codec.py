@@ -11,7 +11,7 @@ Pure. What no message or no value can hold, such as an unpaired surrogate, is an
 import dataclasses
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from functools import cache, lru_cache
@@ -19,12 +19,14 @@ from typing import Any, TypeVar
 
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from steward.errors import InvalidArgument
 from steward.types import (
+    IMPORT_KINDS,
     FieldViolation,
-    ImportedInteraction,
+    Importable,
     ImportRejection,
     Interaction,
     InteractionFilter,
@@ -99,17 +101,27 @@ def to_interaction(message: interaction_pb2.Interaction) -> Interaction | Reject
     return or_rejection(Interaction, message)
 
 
-def to_imported(message: imports_pb2.ImportedInteraction) -> ImportedInteraction | ImportRejection:
-    interaction = to_interaction(message.interaction)
-    if isinstance(interaction, Rejection):
-        return ImportRejection(message.row, interaction.violations)
-    return ImportedInteraction(row=message.row, interaction=interaction, session=message.session)
+def to_imported(message: imports_pb2.ImportInteractionsRequest) -> list[Importable | ImportRejection]:
+    """Return what *message* holds, kind by kind; what is none becomes its rejection."""
+    return [_imported(kind, each) for kind in IMPORT_KINDS for each in getattr(message, kind.table)]
 
 
-def from_imported(value: ImportedInteraction) -> imports_pb2.ImportedInteraction:
-    """Return *value* as a message. Raises: InvalidArgument, naming the field of its interaction that does not fit."""
-    interaction = encode(interaction_pb2.Interaction, value.interaction)
-    return imports_pb2.ImportedInteraction(row=value.row, interaction=interaction, session=value.session)
+def _imported(kind: type[Importable], message: Any) -> Importable | ImportRejection:
+    try:
+        return decode(kind, message)
+    except InvalidArgument as error:
+        return ImportRejection(message.row, error.violations, kind.table)
+
+
+def from_imported(batch: Iterable[Importable]) -> imports_pb2.ImportInteractionsRequest:
+    """Return *batch* as a message. Raises: InvalidArgument, naming the field that does not fit."""
+    tables: dict[str, Any] = {}
+    for each in batch:
+        tables.setdefault(each.table, []).append(encode(_IMPORTED[type(each)], each))
+    return imports_pb2.ImportInteractionsRequest(**tables)
+
+
+_IMPORTED: dict[type[Importable], type[Message]] = {kind: getattr(imports_pb2, kind.__name__) for kind in IMPORT_KINDS}
 
 
 def to_outcome(message: ingest_pb2.Outcome) -> Receipt | Rejection:
@@ -271,6 +283,10 @@ def _misfits(message: type[Message], value: object) -> list[FieldViolation]:
 def _misfits_among(message: type[Message], given: Mapping[str, object]) -> list[FieldViolation]:
     found = []
     for name, value in given.items():
+        if dataclasses.is_dataclass(value):
+            nested: Any = message.DESCRIPTOR.fields_by_name[name].message_type
+            found += _misfits(GetMessageClass(nested), value)
+            continue
         try:
             message(**{name: _plain(value)})
         except UnicodeEncodeError:

@@ -2,8 +2,9 @@
 `steward import`: what is brought in from elsewhere.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -15,12 +16,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from steward.cli import show
 from steward.cli.options import Json, client
-from steward.legacy import LegacyFile
-from steward.types import LIMITS, ImportedInteraction, ImportRejection, ImportReport
+from steward.legacy import LegacyFile, SkippedTable
+from steward.types import IMPORT_KINDS, LIMITS, Importable, ImportedTable, ImportRejection, ImportReport
 
-app = typer.Typer(help="Bring in interactions from elsewhere.", no_args_is_help=True)
+app = typer.Typer(help="Bring in what was recorded elsewhere.", no_args_is_help=True)
 
 SHOWN_REJECTIONS = 100
+_TABLES = [kind.table for kind in IMPORT_KINDS]
 
 
 def parse_zone(text: str) -> ZoneInfo:
@@ -33,7 +35,7 @@ def parse_zone(text: str) -> ZoneInfo:
 
 @app.callback()
 def _group() -> None:
-    """Bring in interactions from elsewhere."""  # or typer would make the one command the group
+    """Bring in what was recorded elsewhere."""  # or typer would make the one command the group
 
 
 @app.command()
@@ -46,13 +48,13 @@ def legacy(
     json: Json = False,  # noqa: FBT002
 ) -> None:
     """
-    Import the predecessor's user_interactions; sessions follow from them.
+    Import a file of the predecessor: its interactions, what it recorded beside them, and what it says of sessions.
 
     Stored as it goes, each row once: after a break, run it again. Exits with 1 when rows were rejected.
     """
     with LegacyFile(file) as source, _progress(source.count, quiet=json) as progress:
-        reading = _Reading(source.interactions(zone=time_zone))
-        report = client(ctx).import_interactions(_shown(reading.batches(), progress, source.count))
+        reading = _Reading(source.rows(zone=time_zone))
+        report = client(ctx).import_interactions(_shown(reading, progress, source.count))
         report = reading.completed(report)
         skipped = source.skipped
     if json:
@@ -63,31 +65,45 @@ def legacy(
 
 
 class _Reading:
-    """What is read of a file: batches for the server, and what is no interaction at all."""
+    """What is read of a file: batches for the server, and what can be no record at all."""
 
-    def __init__(self, items: Iterator[ImportedInteraction | ImportRejection]) -> None:
+    def __init__(self, items: Iterator[Importable | ImportRejection]) -> None:
         self._items = items
-        self._rejections: list[ImportRejection] = []
-        self._rejected = 0
+        self.read = 0  # so far
+        self._rejections: list[ImportRejection] = []  # the first ones
+        self._rejected: Counter[str] = Counter()  # all of them, by table
 
-    def batches(self) -> Iterator[list[ImportedInteraction]]:
-        """Yield the interactions in batches that the server takes."""
+    def batches(self) -> Iterator[list[Importable]]:
+        """Yield what can be imported in batches that the server takes."""
         while read := list(islice(self._items, LIMITS.batch_size)):
+            self.read += len(read)
             bad = [each for each in read if isinstance(each, ImportRejection)]
-            self._rejected += len(bad)
+            self._rejected.update(each.table for each in bad)
             self._rejections += bad[: SHOWN_REJECTIONS - len(self._rejections)]
-            yield [each for each in read if isinstance(each, ImportedInteraction)]
+            yield [each for each in read if not isinstance(each, ImportRejection)]
 
     def completed(self, report: ImportReport) -> ImportReport:
         """Return the server's *report* with what never reached it."""
-        rejections = sorted((*report.rejections, *self._rejections), key=lambda each: each.row)
+        rejections = sorted(
+            (*report.rejections, *self._rejections), key=lambda each: (_TABLES.index(each.table), each.row)
+        )
+        rejected = self._rejected.total()
         return ImportReport(
-            read=report.read + self._rejected,
+            read=report.read + rejected,
             stored=report.stored,
             already_stored=report.already_stored,
-            rejected=report.rejected + self._rejected,
+            rejected=report.rejected + rejected,
             rejections=tuple(rejections[:SHOWN_REJECTIONS]),
+            tables=tuple(self._tables(report)),
         )
+
+    def _tables(self, report: ImportReport) -> Iterator[ImportedTable]:
+        told = {each.table: each for each in report.tables}
+        for table in _TABLES:
+            rejected = self._rejected[table]
+            if table in told or rejected:
+                each = told.get(table) or ImportedTable(table=table, read=0, stored=0, already_stored=0, rejected=0)
+                yield replace(each, read=each.read + rejected, rejected=each.rejected + rejected)
 
 
 def _progress(total: int, *, quiet: bool) -> Progress:
@@ -95,31 +111,32 @@ def _progress(total: int, *, quiet: bool) -> Progress:
     return Progress(*columns, console=Console(stderr=True), disable=quiet or not total)
 
 
-def _shown(
-    batches: Iterable[list[ImportedInteraction]], progress: Progress, total: int
-) -> Iterator[list[ImportedInteraction]]:
+def _shown(reading: _Reading, progress: Progress, total: int) -> Iterator[list[Importable]]:
     task = progress.add_task("importing", total=total)
-    for batch in batches:
+    for batch in reading.batches():
         yield batch
-        progress.advance(task, len(batch))  # when the next is asked for, this one is on its way
+        progress.update(task, completed=reading.read)  # when the next is asked for, this one is on its way
+    progress.update(task, completed=total)
 
 
 @dataclass(frozen=True)
 class _Line:
+    table: str
     row: int
     reason: str
 
 
-def _tell(report: ImportReport, skipped: dict[str, int]) -> None:
+def _tell(report: ImportReport, skipped: Sequence[SkippedTable]) -> None:
     show.console.print(
         f"read {report.read}, stored {report.stored}, already there {report.already_stored}, rejected {report.rejected}"
     )
+    columns = ("table", "read", "stored", "already_stored", "rejected")
+    show.rows(report.tables, title="By table", columns=columns)
     lines = [
-        _Line(each.row, "; ".join(f"{violation.field} {violation.rule}" for violation in each.violations))
+        _Line(each.table, each.row, "; ".join(f"{violation.field} {violation.rule}" for violation in each.violations))
         for each in report.rejections
     ]
     if lines:
-        show.rows(lines, title=f"Rejected, the first {len(lines)}", columns=("row", "reason"))
+        show.rows(lines, title=f"Rejected, the first {len(lines)}", columns=("table", "row", "reason"))
     if skipped:
-        named = ", ".join(f"{table} ({count} rows)" for table, count in skipped.items())
-        show.console.print(f"skipped tables: {named}", markup=False)
+        show.rows(skipped, title="Skipped", columns=("table", "rows", "reason"))

@@ -40,6 +40,7 @@ from steward.types.health import (
     SystemHealth,
 )
 from steward.types.imports import (
+    IMPORT_KINDS,
     Importable,
     ImportedBusinessMetric,
     ImportedContentAccess,
@@ -84,6 +85,7 @@ from steward.types.questions import CommonQuestion, CommonQuestions, Suggestion
 from steward.types.sessions import Session
 
 __all__ = [
+    "IMPORT_KINDS",
     "LIMITS",
     "Alert",
     "AlertEvaluation",

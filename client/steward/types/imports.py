@@ -3,6 +3,7 @@ What is brought in from elsewhere.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar, get_args
 
 from steward.types.business import BusinessMetric
 from steward.types.content import ContentAccess
@@ -13,6 +14,8 @@ from steward.types.performance import MetricPoint
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportedInteraction:
     """An interaction from somewhere else, as it was there."""
+
+    table: ClassVar[str] = "interactions"
 
     row: int  # its number at the source
     interaction: Interaction
@@ -32,6 +35,8 @@ class ImportRejection:
 class ImportedContentAccess:
     """Accesses to a piece of content from somewhere else."""
 
+    table: ClassVar[str] = "content_accesses"
+
     row: int  # its number at the source
     access: ContentAccess
     accesses: int | None = None  # as how many it counts; None means 1
@@ -42,6 +47,8 @@ class ImportedContentAccess:
 class ImportedBusinessMetric:
     """A figure of the business from somewhere else."""
 
+    table: ClassVar[str] = "business_metrics"
+
     row: int  # its number at the source
     metric: BusinessMetric
 
@@ -50,6 +57,8 @@ class ImportedBusinessMetric:
 class ImportedMetric:
     """A measurement from somewhere else."""
 
+    table: ClassVar[str] = "metrics"
+
     row: int  # its number at the source
     point: MetricPoint
 
@@ -57,6 +66,8 @@ class ImportedMetric:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportedSession:
     """What another place says of a session as a whole, whose interactions are imported first."""
+
+    table: ClassVar[str] = "sessions"
 
     row: int  # its number at the source
     session_id: str | None = None  # in the recorder's words; or else:
@@ -89,3 +100,5 @@ class ImportReport:
 
 
 Importable = ImportedInteraction | ImportedContentAccess | ImportedBusinessMetric | ImportedMetric | ImportedSession
+
+IMPORT_KINDS: tuple[type[Importable], ...] = get_args(Importable)  # in the order in which they are told

@@ -11,7 +11,6 @@ from steward.types import (
     BusinessDay,
     BusinessMetric,
     ContentAccess,
-    ImportRejection,
     InteractionFilter,
     MetricPoint,
     Rejection,
@@ -271,9 +270,9 @@ class DataManagement(DataManagementServiceServicer):
 
     async def _batches(
         self, requests: AsyncIterator[imports_pb2.ImportInteractionsRequest]
-    ) -> AsyncIterator[list[Prepared | ImportRejection]]:
+    ) -> AsyncIterator[list[imports.PreparedImport]]:
         async for request in requests:
-            imports.check_batch(len(request.interactions))
+            imports.check_batch(sum(len(items) for _, items in request.ListFields()))
             yield await self._prepare_on(self._prepare_import, request)
 
     def _asked(self, request: Any) -> dict[str, Any]:
@@ -286,8 +285,8 @@ class DataManagement(DataManagementServiceServicer):
             "now": datetime.now(UTC),
         }
 
-    def _prepare_import(self, request: imports_pb2.ImportInteractionsRequest) -> list[Prepared | ImportRejection]:
-        return imports.prepare(map(codec.to_imported, request.interactions), redactor=self._redactor)
+    def _prepare_import(self, request: imports_pb2.ImportInteractionsRequest) -> list[imports.PreparedImport]:
+        return imports.prepare(codec.to_imported(request), redactor=self._redactor)
 
     def _prepare(self, messages: Sequence[interaction_pb2.Interaction]) -> list[Prepared | Rejection]:
         interactions = map(codec.to_interaction, messages)
