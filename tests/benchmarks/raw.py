@@ -13,6 +13,7 @@ from typing import Any
 
 from steward import ids
 from steward.types import Interaction
+from stewardd.store.append import TOTALS
 from stewardd.store.database import open_writer
 from stewardd.store.models import Interaction as Interactions
 from stewardd.store.models import Session
@@ -33,7 +34,7 @@ class Raw:
         self._size = size
         self._keys: dict[str, int] = {}
         self._insert = Interactions.insert_many([(0,) * 16], fields=_fields(Interactions)).sql()[0]
-        self._insert_session = Session.insert_many([(0,) * 14], fields=_fields(Session)).sql()[0]
+        self._insert_session = Session.insert_many([(0,) * TOTALS], fields=_fields(Session)[:TOTALS]).sql()[0]
 
     def record(self, indexes: range) -> float:
         """Insert the interactions of *indexes* and their sessions; return the seconds it took, making rows apart."""
