@@ -23,7 +23,9 @@ def test_the_demo_shows_figures_a_redaction_and_a_clean_stop() -> None:
         "[EMAIL_REDACTED]",
         "[CARD_REDACTED] from [IP_REDACTED]",
         "success rate",
+        "Quality ",
         "Health: OK",
+        "no complete backup exists",
         "The server has stopped, with exit code 0.",
     ):
         assert expected in done.stdout

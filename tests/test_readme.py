@@ -2,6 +2,7 @@
 The README: its lines run, and it names every setting, RPC and command.
 """
 
+import os
 import re
 import socket
 import subprocess
@@ -34,7 +35,13 @@ def commands(app: typer.Typer, prefix: str) -> list[str]:
     """Return every command of *app*, as it is typed."""
     own = [f"{prefix} {each.name or each.callback.__name__}" for each in app.registered_commands if each.callback]
     groups = [(group.typer_instance, f"{prefix} {group.name}") for group in app.registered_groups]
-    return own + [name for group, path in groups if group for name in commands(group, path)]
+    alone = [path for group, path in groups if group and does_something(group)]
+    return own + alone + [name for group, path in groups if group for name in commands(group, path)]
+
+
+def does_something(group: typer.Typer) -> bool:
+    """Whether *group* is a command of its own, too."""
+    return group.registered_callback is not None and group.registered_callback.invoke_without_command is True
 
 
 ALL_COMMANDS = [*commands(cli.app, "steward"), *commands(daemon_cli.app, "stewardd")]
@@ -112,6 +119,21 @@ def test_the_shell_lines_run(tmp_path: Path) -> None:
     assert 0 == done.returncode, done.stderr
     assert "[EMAIL_REDACTED]" in done.stdout
     assert (tmp_path / "steward-data" / "steward.db").exists()
+
+
+def test_the_lines_about_what_it_computes_run(server: App) -> None:
+    """
+    Each command that shows what is computed works as the README has it.
+    """
+    (lines,) = (block for block in blocks("sh") if "steward insights" in block)
+    places = {"STEWARD_TARGET": server.target, "PATH": f"{PROGRAMS}:{os.environ['PATH']}"}
+
+    done = subprocess.run(
+        ["bash", "-e", "-c", lines], capture_output=True, text=True, check=False, env={**os.environ, **places}
+    )
+
+    assert (0, "") == (done.returncode, done.stderr)
+    assert all(title in done.stdout for title in ("Insights", "Worth asking", "Thresholds", "Rules", "no data yet"))
 
 
 def example() -> str:

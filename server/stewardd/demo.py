@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 from steward import Client, InteractionFilter, Receipt
 from steward.cli import show
+from steward.cli.operations import tell_score
 from stewardd import samples
 from stewardd.testing import Daemon
 
@@ -21,6 +22,7 @@ def main() -> None:
         with Client(daemon.target) as client:
             record(client)
             figures(client)
+            judgements(client)
     say(f"The server has stopped, with exit code {daemon.process.returncode}.")
 
 
@@ -48,8 +50,15 @@ def figures(client: Client) -> None:
     show.record(summary.sessions, title="Their sessions")
     poor = sum(1 for _ in client.list_interactions(InteractionFilter(since=since, success=False)))
     say(f"{poor} of them were not answered well: steward list --failure would show which.")
+
+
+def judgements(client: Client) -> None:
+    """Show how good the samples are, how the server is, and every reason."""
+    quality = client.get_quality_report()
+    show.rows(quality.findings, title=f"Quality {quality.score:.2f}; findings", columns=("kind", "count", "message"))
     health = client.get_system_health()
     show.rows(health.components, title=f"Health: {health.status.name}", columns=("name", "status", "reason"))
+    tell_score(health.score)
 
 
 def say(text: str) -> None:

@@ -1,14 +1,14 @@
 """
 The command line of the client: `steward`.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage; those of `steward health` are told in its help.
+Exit codes: 0 done, 1 failed, 2 wrong usage; those of `steward health` are told in its help. Ctrl-C ends a watch with 0.
 """
 
 import sys
 
 import typer
 
-from steward.cli import figures, imports, interactions, operations
+from steward.cli import alerts, figures, imports, insights, interactions, operations, performance, quality, reports
 from steward.cli.options import Connection, Target, Timeout
 from steward.errors import Error
 
@@ -35,10 +35,18 @@ for each in (
     figures.session,
     figures.sessions,
     figures.summary,
+    insights.insights,
+    insights.questions,
+    insights.suggest,
+    reports.content,
+    reports.business,
+    quality.quality,
+    performance.performance,
     operations.health,
     operations.info,
 ):
     app.command(each.__name__.rstrip("_"))(each)
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(imports.app, name="import")
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from steward.cli import show
-from steward.cli.options import Json, Limit, Roles, Since, Until, client
+from steward.cli.options import Json, Limit, QueryTypes, Roles, Since, Success, Text, Until, chosen, client
 
 COLUMNS = (
     "session",
@@ -47,12 +47,23 @@ def sessions(  # noqa: PLR0917 -- an option for each way to choose
     show.first(found, limit=limit, name="sessions", columns=COLUMNS, json=json)
 
 
-def summary(ctx: typer.Context, since: Since = None, until: Until = None, json: Json = False) -> None:  # noqa: FBT002
-    """Sum up a window of time, by default the last 7 days."""
-    found = client(ctx).get_summary(since=since, until=until)
+def summary(  # noqa: PLR0917 -- an option for each way to choose
+    ctx: typer.Context,
+    since: Since = None,
+    until: Until = None,
+    role: Roles = None,
+    query_type: QueryTypes = None,
+    success: Success = None,
+    text: Text = "",
+    json: Json = False,  # noqa: FBT002
+) -> None:
+    """Sum up a window of time, by default the last 7 days, and say how things are now."""
+    meant = chosen(role=role, query_type=query_type, success=success, text=text)
+    found = client(ctx).get_summary(since=since, until=until, chosen=meant)
     if json:
         show.document(found)
         return
-    end = "on" if found.until is None else f"to {show.cell(found.until)}"
-    show.record(found.interactions, title=f"Interactions from {show.cell(found.since)} {end}")
+    show.record(found.interactions, title=f"Interactions {show.span(found)}")
     show.record(found.sessions, title="Sessions that started then")
+    show.record(found.metrics, title="Now: the metrics of the last hour")
+    show.record(found, title="Now: the quality", columns=("quality_score",))

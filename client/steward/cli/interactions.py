@@ -10,8 +10,20 @@ import typer
 
 from steward import ids
 from steward.cli import show
-from steward.cli.options import Json, Limit, Roles, Since, Until, client, parse_time
-from steward.types import Interaction, InteractionFilter
+from steward.cli.options import (
+    Json,
+    Limit,
+    QueryTypes,
+    Roles,
+    Since,
+    Success,
+    Text,
+    Until,
+    chosen,
+    client,
+    parse_time,
+)
+from steward.types import Interaction
 
 Time = Annotated[
     datetime | None, typer.Option(parser=parse_time, metavar="TIME", help="When it was asked. Default now.")
@@ -29,7 +41,7 @@ def record(  # noqa: PLR0917 -- an option for each field
     response_length: Annotated[int | None, typer.Option(help="Length of the answer, in characters.")] = None,
     code_snippets: Annotated[int, typer.Option(help="Pieces of code shown.")] = 0,
     citations: Annotated[int, typer.Option(help="Citations given.")] = 0,
-    success: Annotated[bool | None, typer.Option("--success/--failure", help="Answered well, or not.")] = None,
+    success: Success = None,
     rating: Annotated[float | None, typer.Option(help="The user's rating, 1 to 5.")] = None,
     follow_up: Annotated[bool, typer.Option("--follow-up", help="It follows up on the one before.")] = False,  # noqa: FBT002
     turn: Annotated[int, typer.Option(help="Which question of the conversation it is, from 1.")] = 1,
@@ -76,30 +88,30 @@ def list_(  # noqa: PLR0917 -- an option for each way to choose
     since: Since = None,
     until: Until = None,
     role: Roles = None,
-    query_type: Annotated[list[str] | None, typer.Option(help="Of this type; may be given several times.")] = None,
+    query_type: QueryTypes = None,
     session_id: Annotated[str | None, typer.Option(help="Of this session, in the recorder's words.")] = None,
     session: Annotated[str | None, typer.Option(help="Of the session with this pseudonym.")] = None,
-    success: Annotated[bool | None, typer.Option("--success/--failure", help="Answered well, or not.")] = None,
+    success: Success = None,
     min_rating: Annotated[float | None, typer.Option(help="Rated this or better.")] = None,
     max_rating: Annotated[float | None, typer.Option(help="Rated this or worse.")] = None,
-    text: Annotated[str, typer.Option(help="Whose question contains this.")] = "",
+    text: Text = "",
     limit: Limit = 20,
     json: Json = False,  # noqa: FBT002
 ) -> None:
     """List interactions, newest first."""
-    chosen = InteractionFilter(
+    meant = chosen(
+        role=role,
+        query_type=query_type,
+        success=success,
+        text=text,
         since=since,
         until=until,
-        user_roles=tuple(role or ()),
-        query_types=tuple(query_type or ()),
         session_id=session_id,
         session=session,
-        success=success,
         min_rating=min_rating,
         max_rating=max_rating,
-        text=text,
     )
-    found = client(ctx).list_interactions(chosen, page_size=min(limit + 1, 1000))
+    found = client(ctx).list_interactions(meant, page_size=min(limit + 1, 1000))
     show.first(found, limit=limit, name="interactions", columns=COLUMNS, json=json)
 
 

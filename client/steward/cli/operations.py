@@ -3,7 +3,8 @@
 """
 
 import time
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import grpc
 import typer
@@ -11,9 +12,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from steward.cli import show
 from steward.cli.options import Connection, Json, client
+from steward.cli.watching import Watch, follow
 from steward.errors import Error, Unavailable
 from steward.status import from_call
 from steward.transport import channel, target
+from steward.types import ComponentStatus, HealthScore, SystemHealth
 
 # As grpc_health_probe has them.
 CANNOT_CONNECT, CALL_FAILED, NOT_SERVING = 2, 3, 4
@@ -24,10 +27,11 @@ LOOK = 2.0  # s that a look may take
 def health(
     ctx: typer.Context,
     wait: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Wait this long for it to serve.")] = 0.0,
+    watch: Watch = False,  # noqa: FBT002
     json: Json = False,  # noqa: FBT002
 ) -> None:
     """
-    Show how the server is, and why.
+    Show how the server is, and why: its components, and its score with every reason why it is not 1.
 
     Exits with 0 when it serves, 2 when it cannot be connected to, 3 when the call fails, 4 when it does not serve.
     """
@@ -36,17 +40,56 @@ def health(
     if code:
         typer.echo(f"steward: {message}", err=True)
         raise typer.Exit(code)
+    asked = client(ctx)
     try:
-        found = client(ctx).get_system_health()
+        if watch:
+            follow(asked.watch_system_health(), _document_line if json else _line)
+        else:
+            found = asked.get_system_health()
+            show.document(_document(found)) if json else _tell(found)
     except Error as error:
+        if watch and isinstance(error, Unavailable):  # it stopped: as for any watch
+            raise
         typer.echo(f"steward: {error.message}", err=True)
         raise typer.Exit(CALL_FAILED) from None
-    if json:
-        show.document({"serving": True, **show.plain(found)})
-        return
+
+
+def _document(found: SystemHealth) -> dict[str, Any]:
+    return {"serving": True, **show.plain(found)}
+
+
+def _document_line(found: SystemHealth) -> None:
+    show.line(_document(found))
+
+
+def _tell(found: SystemHealth) -> None:
     show.rows(found.components, title=f"Serving; {found.status.name}", columns=("name", "status", "reason"))
     figures = [figure for each in found.components for figure in each.figures]
     show.rows(figures, title="Figures", columns=("name", "value", "unit"))
+    tell_score(found.score)
+
+
+def _line(found: SystemHealth) -> None:
+    """Print how the server is on a line, with the components that are not as they should be."""
+    poor = "; ".join(f"{each.name}: {each.reason}" for each in found.components if each.status > ComponentStatus.OK)
+    known = "" if found.score.has_data else ", no data yet"
+    score = f"score {show.cell(found.score.value)}{known}"
+    show.said("  ".join(filter(None, (show.cell(found.checked_at), found.status.name, score, poor))))
+
+
+@dataclass(frozen=True)
+class _Deduction:
+    part: str
+    amount: float
+    reason: str
+
+
+def tell_score(score: HealthScore) -> None:
+    """Print *score*, its parts, and every reason why it is not 1."""
+    known = "" if score.has_data else ": no data yet"
+    show.rows(score.parts, title=f"Score {show.cell(score.value)}{known}", columns=("name", "value"))
+    deductions = [_Deduction(part.name, each.amount, each.reason) for part in score.parts for each in part.deductions]
+    show.rows(deductions, title="Why it is not 1", columns=("part", "amount", "reason"))
 
 
 def _served(address: str | None, seconds: float) -> tuple[int, str]:
