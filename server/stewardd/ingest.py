@@ -157,11 +157,11 @@ def _no_interaction() -> NotFound:
 
 def listed(
     store: Store, chosen: InteractionFilter, *, redactor: Redactor, after: Place | None, limit: int
-) -> list[RecordedInteraction]:
-    """Return the first *limit* of the *chosen* interactions, newest first, that come *after* (occurred_at, seq)."""
+) -> list[tuple[Place, RecordedInteraction]]:
+    """Return the first *limit* of the *chosen* interactions, newest first, that come *after* a place."""
     query = narrowed(_recorded(), conditions(chosen, redactor=redactor))
     page = newest_first(query, Interactions.occurred_at, Interactions.seq, after=after, limit=limit)
-    return [_to_recorded(row) for row in store.rows(page)]
+    return [((row[3], row[0]), _to_recorded(row)) for row in store.rows(page)]
 
 
 def _recorded() -> Any:

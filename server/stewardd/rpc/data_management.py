@@ -48,7 +48,6 @@ from stewardd.rpc.readers import Readers
 from stewardd.rules import Prepared
 from stewardd.store import Store
 from stewardd.store.row import Stored
-from stewardd.store.times import micros
 
 
 class DataManagement(DataManagementServiceServicer):
@@ -104,12 +103,9 @@ class DataManagement(DataManagementServiceServicer):
         found = await self._read(
             ingest.listed, self._store, chosen, redactor=self._redactor, after=after, limit=limit + 1
         )
-        page = found[:limit]
-        more = len(found) > limit
-        return ingest_pb2.ListInteractionsResponse(
-            interactions=[codec.encode(interaction_pb2.RecordedInteraction, each) for each in page],
-            next_page_token=self._tokens.make(request, (micros(page[-1].occurred_at), page[-1].seq)) if more else "",
-        )
+        page, token = self._tokens.page(request, found, limit)
+        interactions = [codec.encode(interaction_pb2.RecordedInteraction, each) for each in page]
+        return ingest_pb2.ListInteractionsResponse(interactions=interactions, next_page_token=token)
 
     async def GetSession(
         self, request: sessions_pb2.GetSessionRequest, context: Any
@@ -138,11 +134,9 @@ class DataManagement(DataManagementServiceServicer):
             limit=limit + 1,
             conversion_queries=self._conversion_queries,
         )
-        more = len(found) > limit
-        return sessions_pb2.ListSessionsResponse(
-            sessions=[codec.encode(sessions_pb2.Session, each) for _, each in found[:limit]],
-            next_page_token=self._tokens.make(request, found[limit - 1][0]) if more else "",
-        )
+        page, token = self._tokens.page(request, found, limit)
+        listed = [codec.encode(sessions_pb2.Session, each) for each in page]
+        return sessions_pb2.ListSessionsResponse(sessions=listed, next_page_token=token)
 
     async def RecordMetrics(
         self, request: performance_pb2.RecordMetricsRequest, context: Any

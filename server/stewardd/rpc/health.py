@@ -151,11 +151,9 @@ class Health(HealthServiceServicer):
             after=after,
             limit=limit + 1,
         )
-        more = len(found) > limit
-        return alerts_pb2.ListAlertsResponse(
-            alerts=[codec.encode(alerts_pb2.Alert, each) for _, each in found[:limit]],
-            next_page_token=self._tokens.make(request, found[limit - 1][0]) if more else "",
-        )
+        page, token = self._tokens.page(request, found, limit)
+        listed = [codec.encode(alerts_pb2.Alert, each) for each in page]
+        return alerts_pb2.ListAlertsResponse(alerts=listed, next_page_token=token)
 
     async def WatchAlerts(
         self, request: alerts_pb2.WatchAlertsRequest, context: Any

@@ -9,7 +9,8 @@ import base64
 import binascii
 import hmac
 import struct
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
@@ -17,6 +18,8 @@ from steward.errors import InvalidArgument
 from steward.types import LIMITS, FieldViolation
 from stewardd.privacy import Redactor
 from stewardd.store.keyset import Place
+
+T = TypeVar("T")
 
 DEFAULT_SIZE = 100
 _PLACE = struct.Struct(">qq")
@@ -61,6 +64,11 @@ class Tokens:
             raise InvalidArgument.of(FieldViolation("page_token", rule))
         at, key = _PLACE.unpack(packed)
         return at, key
+
+    def page(self, request: Any, found: Sequence[tuple[Place, T]], limit: int) -> tuple[list[T], str]:
+        """Return the first *limit* of what was *found* for *request*, and the token for the rest, '' without one."""
+        page = [item for _, item in found[:limit]]
+        return page, self.make(request, found[limit - 1][0]) if len(found) > limit else ""
 
     def _sign(self, request: Any, packed: bytes) -> bytes:
         question: Message = type(request)()
