@@ -4,11 +4,12 @@ The business of each day, in the days of a time zone: from the interactions, and
 Pure but for what it asks the store it is handed.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import reduce
-from operator import and_
+from operator import and_, or_
 from statistics import fmean
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -26,7 +27,7 @@ from steward.types import (
     InteractionFilter,
     RecordedBusinessMetric,
 )
-from stewardd.filters import Window, check_filter, conditions, demand, window
+from stewardd.filters import Window, check_filter, conditions, demand, window, within
 from stewardd.privacy import Redactor, total
 from stewardd.receipts import PreparedRecord
 from stewardd.rules import (
@@ -90,13 +91,17 @@ def prepare_day(day: BusinessDay, *, redactor: Redactor, now: datetime) -> list[
 
 
 def figures_of(day: BusinessDay) -> Iterator[BusinessMetric]:
-    """Yield those figures of *day* that are known, each under an id made from the day's."""
-    key = ids.parse(day.day_id)
+    """
+    Yield those figures of *day* that are known: the first under the day's id, the others under ids made from it.
+
+    So a day that is sent again is known by its first figure, whichever that is now.
+    """
+    key, metric_id = ids.parse(day.day_id), day.day_id
     for name in FIGURES:
         value = getattr(day, name)
         if value is not None:
-            metric_id = "" if key is None else ids.derive(int.from_bytes(key[:6], "big"), key + name.encode())
             yield BusinessMetric(metric_id=metric_id, name=name, value=value, metric_type=DAILY, date=day.date)
+            metric_id = "" if key is None else ids.derive(int.from_bytes(key[:6], "big"), key + name.encode())
 
 
 def violations(each: BusinessMetric) -> Iterator[FieldViolation]:
@@ -134,7 +139,7 @@ def to_row(each: BusinessMetric, *, redactor: Redactor) -> PreparedRecord:
     assert key is not None
     at, day = each.occurred_at, parse_date(each.date)
     if at is None and day is not None:
-        at = _start(day, UTC)
+        at = datetime(day.year, day.month, day.day, tzinfo=UTC)
     name, of_name = redactor.redact(each.name)
     kind, of_kind = redactor.redact(each.metric_type)
     metadata, of_metadata = redactor.redact_pairs(each.metadata)
@@ -185,35 +190,64 @@ def _zone(name: str) -> ZoneInfo:
         raise InvalidArgument.of(FieldViolation("time_zone", rule)) from None
 
 
-def _start(day: date, zone: Any) -> datetime:
-    """Return when *day* begins in *zone*."""
-    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
-
-
 def _days(store: Store, span: Window, narrowing: Sequence[Any], zone: ZoneInfo) -> Iterator[DailyBusiness]:
     """Yield the days of *zone* that have interactions in the window, stepping over those that have none."""
-    inside = [*span.within(Interaction.occurred_at), *narrowing]
-    begin, count = span.since, 0
+    begin, seen = span.since, set[date]()
     while True:
         first = Interaction.select(fn.MIN(Interaction.occurred_at))
-        (at,) = store.sole(first.where(*inside, Interaction.occurred_at >= micros(begin)))
+        (at,) = store.sole(first.where(*within(Interaction.occurred_at, begin, span.until), *narrowing))
         if at is None:
             return
-        count += 1
-        if count > MOST_DAYS:
-            raise _too_long()
-        day, start, end = _day_of(instant(at), zone)
-        today = Window(max(start, span.since), end).within(Interaction.occurred_at)
-        yield _day(store, day, [*inside, *today])
-        begin = end
+        time = instant(at)
+        day = _date(time, zone)
+        pieces = _pieces(day, zone)
+        if day not in seen:
+            seen.add(day)
+            if len(seen) > MOST_DAYS:
+                raise _too_long()
+            yield _day(store, day, [*_within_all(pieces, span), *narrowing])
+        begin = next(end for _, end in pieces if time < end)
 
 
-def _day_of(time: datetime, zone: ZoneInfo) -> tuple[date, datetime, datetime]:
-    """Return the day of *zone* in which *time* lies, its start and its end."""
-    day = time.astimezone(zone).date()
-    while _start(day + DAY, zone) <= time:  # where clocks were set back over midnight, a date comes twice
-        day += DAY
-    return day, _start(day, zone), _start(day + DAY, zone)
+def _within_all(pieces: Sequence[tuple[datetime, datetime]], span: Window) -> list[Any]:
+    """Return the conditions that an interaction lies in one of *pieces*, and in *span*."""
+    at = Interaction.occurred_at
+    (start, _), (_, end) = pieces[0], pieces[-1]
+    # One bound either way: of two, SQLite's index might be searched by the wider one.
+    whole = within(at, max(start, span.since), end if span.until is None else min(end, span.until))
+    return whole if len(pieces) == 1 else [*whole, reduce(or_, [_all(within(at, *each)) for each in pieces])]
+
+
+def _date(time: datetime, zone: ZoneInfo) -> date:
+    """Return which day it is in *zone* at *time*."""
+    return time.astimezone(zone).date()
+
+
+def _pieces(day: date, zone: ZoneInfo) -> list[tuple[datetime, datetime]]:
+    """Return from when to when it is *day* in *zone*: several pieces where clocks were set back over midnight."""
+    begins, resumes = _begins(day, zone)
+    ends, ends_again = _begins(day + DAY, zone)
+    if begins == resumes and ends == ends_again:
+        return [(begins, ends)]
+    pieces = [
+        (begins, _set_back(begins, resumes, day, zone)),
+        (resumes, ends),
+        (_set_back(ends, ends_again, day + DAY, zone), ends_again),
+    ]
+    return [(start, end) for start, end in pieces if start < end]
+
+
+def _begins(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """Return when *day* begins in *zone*, the first time and the last."""
+    midnight = datetime(day.year, day.month, day.day, tzinfo=zone)
+    first, last = (midnight.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+    return first, max(first, last)  # where there is no midnight, the first is when clocks were put forward
+
+
+def _set_back(first: datetime, last: datetime, day: date, zone: ZoneInfo) -> datetime:
+    """Return when, since the *first* time that *day* began, it is the day before again, until the *last* time."""
+    times = range(micros(first), micros(last))
+    return instant(times.start + bisect_left(times, True, key=lambda at: _date(instant(at), zone) < day))
 
 
 def _day(store: Store, day: date, inside: Sequence[Any]) -> DailyBusiness:
@@ -268,16 +302,16 @@ def _blank(day: str) -> DailyBusiness:
 
 
 def _recorded(store: Store, span: Window, zone: ZoneInfo) -> dict[str, tuple[RecordedBusinessMetric, ...]]:
-    """Return what was recorded for each day that the window touches, by the day."""
-    dated = [Metrics.date >= _day_of(span.since, zone)[0].isoformat()]
+    """Return what was recorded for each day of the window, by the day."""
+    dated = [Metrics.date >= _date(span.since, zone).isoformat()]
     if span.until is not None:
-        dated.append(Metrics.date <= _day_of(span.until - timedelta.resolution, zone)[0].isoformat())
+        dated.append(Metrics.date <= _date(span.until - timedelta.resolution, zone).isoformat())
     meant = _all([Metrics.date == "", *span.within(Metrics.occurred_at)]) | _all([Metrics.date != "", *dated])
     query = Metrics.select(Metrics.name, Metrics.metric_type, Metrics.value, Metrics.occurred_at, Metrics.date)
     query = query.where(meant).order_by(Metrics.occurred_at, Metrics.seq)
     values: dict[str, dict[tuple[str, str], list[float]]] = {}
     for name, kind, value, at, day in store.rows(query):
-        where = values.setdefault(day or _day_of(instant(at), zone)[0].isoformat(), {})
+        where = values.setdefault(day or _date(instant(at), zone).isoformat(), {})
         where.setdefault((name, kind), []).append(value)
     return {
         day: tuple(

@@ -31,8 +31,7 @@ DAYS = timedelta(days=30)
 COMMON, SUGGESTED = 10, 5  # how many, when that is not said
 LEAST = 2  # times that a suggestion was answered well
 
-_ASKED = fn.TRIM(Interaction.query)
-_SAME = fn.LOWER(_ASKED)  # of ASCII letters
+_SAME = fn.FOLDED(Interaction.query)
 _FREQUENCY = fn.COUNT(Interaction.seq)
 
 
@@ -125,9 +124,9 @@ def suggestions(
 
 @dataclass(slots=True)
 class _Asking:
-    """How a question was asked, and how often so."""
+    """How a question was asked, and how often so. What is not known of it is left out."""
 
-    spellings: Counter[str] = field(default_factory=Counter)
+    spellings: Counter[str] = field(default_factory=Counter)  # without the blanks around them
     query_types: Counter[str] = field(default_factory=Counter)
     user_roles: set[str] = field(default_factory=set)
 
@@ -136,17 +135,19 @@ def _askings(store: Store, questions: Sequence[str], inside: Sequence[Any]) -> d
     """Return how each of *questions* was asked."""
     if not questions:
         return {}
-    ways = (_SAME, _ASKED, Interaction.query_type, Interaction.user_role)
+    ways = (_SAME, Interaction.query, Interaction.query_type, Interaction.user_role)
     query = Interaction.select(*ways, _FREQUENCY).where(*inside, _SAME.in_(list(questions))).group_by(*ways)
     found = {each: _Asking() for each in questions}
     for same, spelling, query_type, user_role, times in store.rows(query):
         asking = found[same]
-        asking.spellings[spelling] += times
-        asking.query_types[query_type] += times
-        asking.user_roles.add(user_role)
+        asking.spellings[spelling.strip()] += times
+        if query_type:
+            asking.query_types[query_type] += times
+        if user_role:
+            asking.user_roles.add(user_role)
     return found
 
 
 def first(counts: Counter[str]) -> str:
-    """Return the most frequent of *counts*, of several the first in order."""
-    return min(counts, key=lambda each: (-counts[each], each))
+    """Return the most frequent of *counts*, of several the first in order; of none ''."""
+    return min(counts, key=lambda each: (-counts[each], each), default="")

@@ -40,8 +40,8 @@ async def store_records(
 
 
 async def store_together(store: Store, prepared: Sequence[PreparedRecord], *, record_id: str) -> RecordReceipt:
-    """Store *prepared* as the parts of one record; return what became of it when it is on disk."""
-    places = await store.add([row for row, _ in prepared])
+    """Store *prepared* as the parts of one record, all or none; return what became of it when it is on disk."""
+    places = await store.add([row for row, _ in prepared], together=True)
     return RecordReceipt(
         record_id=record_id.lower(),
         recorded_at=instant(max(place.recorded_at for place in places)),

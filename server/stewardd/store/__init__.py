@@ -83,9 +83,15 @@ class Store:
         """Store *rows*, each once; return where each stands, in order, when that is on disk."""
         return await self._writer.append(rows)
 
-    async def add(self, rows: Sequence[Record]) -> list[Kept]:
-        """Store *rows* of other kinds, each once; return since when each is there, in order, when that is on disk."""
-        return await self._writer.change(lambda db: records.add(db, rows, now=self._now()), rows=len(rows))
+    async def add(self, rows: Sequence[Record], *, together: bool = False) -> list[Kept]:
+        """
+        Store *rows* of other kinds, each once; return since when each is there, in order, when that is on disk.
+
+        Those that belong *together* are there when one of them is.
+        """
+        return await self._writer.change(
+            lambda db: records.add(db, rows, now=self._now(), together=together), rows=len(rows)
+        )
 
     async def change(self, work: Callable[[SqliteDatabase], T]) -> T:
         """Run *work* on the writer's connection, in a transaction; return what it returns when that is on disk."""

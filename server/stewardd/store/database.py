@@ -96,6 +96,7 @@ class Readers(SqliteDatabase):
     def __init__(self, path: Path) -> None:
         super().__init__(path.as_uri() + "?mode=ro", uri=True, pragmas=_READER, check_same_thread=False)
         self._opened: list[Any] = []
+        self.register_function(folded, "folded", 1, deterministic=True)
 
     def _connect(self) -> Any:
         connection = super()._connect()  # type: ignore[misc] # not in the stubs
@@ -111,6 +112,11 @@ class Readers(SqliteDatabase):
         """Close the connections of all threads, none of which may still read."""
         while self._opened:
             self._opened.pop().close()
+
+
+def folded(text: str) -> str:
+    """Return *text* in lower case, without the blanks around it: SQLite's LOWER knows ASCII only, its TRIM spaces."""
+    return text.strip().lower()
 
 
 def broken(error: Exception) -> bool:

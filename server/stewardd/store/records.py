@@ -15,13 +15,19 @@ MOST_ROWS = 64  # a statement
 _MODELS: dict[type[Record], Any] = {ContentRow: ContentAccess, BusinessRow: BusinessMetric, PointRow: MetricPoint}
 
 
-def add(db: SqliteDatabase, rows: Sequence[Record], *, now: int) -> list[Kept]:
-    """Store those of *rows*, of any kinds, that are not there yet, as recorded at *now*; say since when each is."""
+def add(db: SqliteDatabase, rows: Sequence[Record], *, now: int, together: bool = False) -> list[Kept]:
+    """
+    Store those of *rows*, of any kinds, that are not there yet, as recorded at *now*; say since when each is.
+
+    Those that belong *together* are there when one of them is.
+    """
     kept: dict[tuple[type[Record], bytes], Kept] = {}
     places: list[Kept] = []
     for kind, model in _MODELS.items():
         ids = [row[0] for row in rows if type(row) is kind]
         kept.update({(kind, key): Kept(at, True) for key, at in _known(db, model, ids)})
+    if together and kept:
+        return [min(kept.values())] * len(rows)
     fresh: dict[type[Record], list[tuple[Any, ...]]] = {}
     for row in rows:
         key = (type(row), row[0])
