@@ -26,7 +26,7 @@ def client(server: App) -> Iterator[Client]:
 
 
 @pytest.fixture(scope="session")
-def refusing() -> Iterator[Client]:
-    """A client of a server that is shared by tests of what is refused: they leave nothing behind."""
+def asked() -> Iterator[Client]:
+    """A client of a server that is shared by all tests that store nothing."""
     with running_server(alert_seconds=3600.0) as running, Client(running.target) as connected:
         yield connected
