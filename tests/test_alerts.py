@@ -368,18 +368,18 @@ BAD_RULES: list[tuple[str, dict[str, Any], list[str]]] = [
 
 @pytest.mark.parametrize(("name", "fields", "expected"), BAD_RULES)
 def test_a_rule_that_cannot_be_is_refused(
-    refusing: Client, name: str, fields: dict[str, Any], expected: list[str]
+    asked: Client, name: str, fields: dict[str, Any], expected: list[str]
 ) -> None:
     """
     Unknown metric or operator, a threshold out of range, NaN: INVALID_ARGUMENT by field, and nothing changes.
     """
-    before = refusing.list_alert_rules()
+    before = asked.list_alert_rules()
 
     with pytest.raises(InvalidArgument) as caught:
-        refusing.set_alert_rule(name, **fields)
+        asked.set_alert_rule(name, **fields)
 
     assert expected == [each.field for each in caught.value.violations]
-    assert before == refusing.list_alert_rules()
+    assert before == asked.list_alert_rules()
 
 
 def test_there_are_not_too_many_rules(client: Client) -> None:
@@ -426,23 +426,23 @@ BAD_LISTS: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("fields", "expected"), BAD_LISTS)
-def test_a_list_that_cannot_be_is_refused(refusing: Client, fields: dict[str, Any], expected: str) -> None:
+def test_a_list_that_cannot_be_is_refused(asked: Client, fields: dict[str, Any], expected: str) -> None:
     """
     What is wrong with the question is named.
     """
     with pytest.raises(InvalidArgument) as caught:
-        list(refusing.list_alerts(**fields))
+        list(asked.list_alerts(**fields))
 
     assert [expected] == [each.field for each in caught.value.violations]
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.05, 301.0, float("nan")])
-def test_a_heartbeat_out_of_range_is_refused(refusing: Client, seconds: float) -> None:
+def test_a_heartbeat_out_of_range_is_refused(asked: Client, seconds: float) -> None:
     """
     A heartbeat must be 0.1 to 300 seconds.
     """
     with pytest.raises(InvalidArgument) as caught:
-        next(refusing.watch_alerts(heartbeat_seconds=seconds))
+        next(asked.watch_alerts(heartbeat_seconds=seconds))
 
     assert ["heartbeat_seconds"] == [each.field for each in caught.value.violations]
 

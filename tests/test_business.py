@@ -29,7 +29,7 @@ from steward import (
 from steward.legacy import LegacyFile
 from steward.types import ImportedInteraction, RecordReceipt
 from stewardd.testing import running_server
-from tests.oracles import MODEST, REAL, average, close, in_order, inside, meant, needs_the_real_file, real_rows
+from tests.oracle import MODEST, REAL, average, close, in_order, inside, meant, needs_the_real_file, real_rows
 from tests.samples import NOON, interaction, recorded
 
 NOW = datetime.now(UTC)
@@ -273,7 +273,7 @@ def test_the_business_of_the_real_file_is_that_of_its_rows(client: Client) -> No
     """
     rows = real_rows()
     with LegacyFile(REAL) as file:
-        client.import_interactions([[each for each in file.interactions() if isinstance(each, ImportedInteraction)]])
+        client.import_interactions([[each for each in file.rows() if isinstance(each, ImportedInteraction)]])
 
     for zone in sorted({zone for zone, _ in PLACES}):
         since = datetime(2025, 9, 1, 11, 30, tzinfo=UTC)

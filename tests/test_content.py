@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from steward import Client, ContentAccess, ContentItem, ContentReport, ContentType, InvalidArgument, ids
 from stewardd.testing import running_server
-from tests.oracles import MODEST, average, close, in_order, inside, needs_the_real_file, real_rows
+from tests.oracle import MODEST, average, close, in_order, inside, needs_the_real_file, real_rows
 from tests.samples import NOON
 
 NOW = datetime.now(UTC)

@@ -198,12 +198,12 @@ def test_rules_are_counted(client: Client) -> None:
 
 
 @pytest.mark.parametrize("hours", [0, -1, 876_601])
-def test_hours_out_of_range_are_refused(refusing: Client, hours: int) -> None:
+def test_hours_out_of_range_are_refused(asked: Client, hours: int) -> None:
     """
     Hours below 1 or over 100 years are INVALID_ARGUMENT naming the field.
     """
     with pytest.raises(InvalidArgument) as caught:
-        refusing.get_performance(hours=hours)
+        asked.get_performance(hours=hours)
 
     assert ["hours"] == [each.field for each in caught.value.violations]
 
@@ -314,20 +314,20 @@ BAD_POINTS = [
 
 
 @pytest.mark.parametrize(("change", "field"), BAD_POINTS)
-def test_a_point_that_breaks_a_rule_is_named(refusing: Client, change: dict[str, Any], field: str) -> None:
+def test_a_point_that_breaks_a_rule_is_named(asked: Client, change: dict[str, Any], field: str) -> None:
     """
     Each rule of a point, by its field.
     """
-    (outcome,) = refusing.record_metrics([point(**change)])
+    (outcome,) = asked.record_metrics([point(**change)])
 
     assert isinstance(outcome, Rejection)
     assert [field] == [each.field for each in outcome.violations]
 
 
 @pytest.mark.parametrize("count", [0, 1001])
-def test_a_batch_has_a_size(refusing: Client, count: int) -> None:
+def test_a_batch_has_a_size(asked: Client, count: int) -> None:
     """
     No points, or too many, are refused.
     """
     with pytest.raises(InvalidArgument, match="points: must be 1 to 1000"):
-        refusing.record_metrics([point() for _ in range(count)])
+        asked.record_metrics([point() for _ in range(count)])

@@ -9,7 +9,6 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
 
@@ -24,11 +23,9 @@ from stewardd.store import Store
 from stewardd.telemetry import Telemetry
 from stewardd.testing import running_server
 from tests import oracle
+from tests.oracle import REAL, needs_the_real_file
 
-REAL = Path(__file__).parent.parent.parent / "shared/data/legacy/analytics_backup_2025-09-30_22-34-30.db.gz"
-pytestmark = pytest.mark.skipif(
-    not REAL.exists(), reason="SKIPPED: the predecessor's real file is not at ../shared/data/legacy"
-)
+pytestmark = needs_the_real_file
 NOW = datetime(2025, 9, 30, 8, 30, tzinfo=UTC)  # half an hour after its last interaction
 ALL = datetime(2025, 8, 1, tzinfo=UTC)
 REDACTOR = Redactor(bytes(32))

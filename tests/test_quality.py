@@ -215,17 +215,17 @@ BAD = [
 
 
 @pytest.mark.parametrize(("name", "value"), BAD)
-def test_a_threshold_out_of_range_is_refused(refusing: Client, name: str, value: float) -> None:
+def test_a_threshold_out_of_range_is_refused(asked: Client, name: str, value: float) -> None:
     """
     A bad threshold is INVALID_ARGUMENT naming its field, and changes nothing, not even the good one beside it.
     """
     good = {"min_success_rate": 0.5} if name != "min_success_rate" else {"completeness_threshold": 0.5}
 
     with pytest.raises(InvalidArgument) as caught:
-        refusing.set_quality_thresholds(**{name: value, **good})
+        asked.set_quality_thresholds(**{name: value, **good})
 
     assert [name] == [each.field for each in caught.value.violations]
-    assert QualityThresholds() == refusing.get_quality_thresholds()
+    assert QualityThresholds() == asked.get_quality_thresholds()
 
 
 BAD_WINDOWS = [
@@ -239,12 +239,12 @@ BAD_WINDOWS = [
 
 @pytest.mark.parametrize(("since", "until", "field"), BAD_WINDOWS)
 def test_a_window_that_is_none_is_refused(
-    refusing: Client, since: datetime | None, until: datetime | None, field: str
+    asked: Client, since: datetime | None, until: datetime | None, field: str
 ) -> None:
     """
     A window that ends before it starts, starts before time does or is over 100 years is named.
     """
     with pytest.raises(InvalidArgument) as caught:
-        refusing.get_quality_report(since=since, until=until)
+        asked.get_quality_report(since=since, until=until)
 
     assert [field] == [each.field for each in caught.value.violations]

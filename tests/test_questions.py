@@ -15,7 +15,7 @@ from steward import Client, CommonQuestion, Interaction, InteractionFilter, Inva
 from steward.legacy import LegacyFile
 from steward.types import ImportedInteraction
 from stewardd.testing import running_server
-from tests.oracles import MODEST, REAL, average, close, in_order, inside, meant, needs_the_real_file, real_rows
+from tests.oracle import MODEST, REAL, average, close, in_order, inside, meant, needs_the_real_file, real_rows
 from tests.samples import NOON, imported, interaction, recorded
 
 NOW = datetime.now(UTC)
@@ -155,7 +155,7 @@ def test_the_questions_of_the_real_file_are_those_of_its_rows(client: Client) ->
     """
     rows = real_rows()
     with LegacyFile(REAL) as file:
-        client.import_interactions([[each for each in file.interactions() if isinstance(each, ImportedInteraction)]])
+        client.import_interactions([[each for each in file.rows() if isinstance(each, ImportedInteraction)]])
     since = datetime(2025, 9, 10, tzinfo=UTC)
 
     for role in ("", *{row.user_role for row in rows}):

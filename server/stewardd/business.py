@@ -4,7 +4,6 @@ The business of each day, in the days of a time zone: from the interactions, and
 Pure but for what it asks the store it is handed.
 """
 
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -27,6 +26,7 @@ from steward.types import (
     InteractionFilter,
     RecordedBusinessMetric,
 )
+from stewardd.days import day_of, pieces_of
 from stewardd.filters import Window, check_filter, conditions, demand, window, within
 from stewardd.privacy import Redactor, total
 from stewardd.receipts import PreparedRecord
@@ -45,7 +45,6 @@ from stewardd.store.row import BusinessRow
 from stewardd.store.times import EPOCH, instant, micros
 
 DAYS = timedelta(days=30)
-DAY = timedelta(days=1)
 MINUTE = 60 * 10**6  # microseconds
 LAST = datetime(9999, 12, 30, tzinfo=UTC)  # later times are none in some zones
 MOST_DAYS = 1000
@@ -199,8 +198,8 @@ def _days(store: Store, span: Window, narrowing: Sequence[Any], zone: ZoneInfo) 
         if at is None:
             return
         time = instant(at)
-        day = _date(time, zone)
-        pieces = _pieces(day, zone)
+        day = day_of(time, zone)
+        pieces = pieces_of(day, zone)
         if day not in seen:
             seen.add(day)
             if len(seen) > MOST_DAYS:
@@ -216,38 +215,6 @@ def _within_all(pieces: Sequence[tuple[datetime, datetime]], span: Window) -> li
     # One bound either way: of two, SQLite's index might be searched by the wider one.
     whole = within(at, max(start, span.since), end if span.until is None else min(end, span.until))
     return whole if len(pieces) == 1 else [*whole, reduce(or_, [_all(within(at, *each)) for each in pieces])]
-
-
-def _date(time: datetime, zone: ZoneInfo) -> date:
-    """Return which day it is in *zone* at *time*."""
-    return time.astimezone(zone).date()
-
-
-def _pieces(day: date, zone: ZoneInfo) -> list[tuple[datetime, datetime]]:
-    """Return from when to when it is *day* in *zone*: several pieces where clocks were set back over midnight."""
-    begins, resumes = _begins(day, zone)
-    ends, ends_again = _begins(day + DAY, zone)
-    if begins == resumes and ends == ends_again:
-        return [(begins, ends)]
-    pieces = [
-        (begins, _set_back(begins, resumes, day, zone)),
-        (resumes, ends),
-        (_set_back(ends, ends_again, day + DAY, zone), ends_again),
-    ]
-    return [(start, end) for start, end in pieces if start < end]
-
-
-def _begins(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """Return when *day* begins in *zone*, the first time and the last."""
-    midnight = datetime(day.year, day.month, day.day, tzinfo=zone)
-    first, last = (midnight.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
-    return first, max(first, last)  # where there is no midnight, the first is when clocks were put forward
-
-
-def _set_back(first: datetime, last: datetime, day: date, zone: ZoneInfo) -> datetime:
-    """Return when, since the *first* time that *day* began, it is the day before again, until the *last* time."""
-    times = range(micros(first), micros(last))
-    return instant(times.start + bisect_left(times, True, key=lambda at: _date(instant(at), zone) < day))
 
 
 def _day(store: Store, day: date, inside: Sequence[Any]) -> DailyBusiness:
@@ -303,15 +270,15 @@ def _blank(day: str) -> DailyBusiness:
 
 def _recorded(store: Store, span: Window, zone: ZoneInfo) -> dict[str, tuple[RecordedBusinessMetric, ...]]:
     """Return what was recorded for each day of the window, by the day."""
-    dated = [Metrics.date >= _date(span.since, zone).isoformat()]
+    dated = [Metrics.date >= day_of(span.since, zone).isoformat()]
     if span.until is not None:
-        dated.append(Metrics.date <= _date(span.until - timedelta.resolution, zone).isoformat())
+        dated.append(Metrics.date <= day_of(span.until - timedelta.resolution, zone).isoformat())
     meant = _all([Metrics.date == "", *span.within(Metrics.occurred_at)]) | _all([Metrics.date != "", *dated])
     query = Metrics.select(Metrics.name, Metrics.metric_type, Metrics.value, Metrics.occurred_at, Metrics.date)
     query = query.where(meant).order_by(Metrics.occurred_at, Metrics.seq)
     values: dict[str, dict[tuple[str, str], list[float]]] = {}
     for name, kind, value, at, day in store.rows(query):
-        where = values.setdefault(day or _date(instant(at), zone).isoformat(), {})
+        where = values.setdefault(day or day_of(instant(at), zone).isoformat(), {})
         where.setdefault((name, kind), []).append(value)
     return {
         day: tuple(

@@ -1,0 +1,45 @@
+"""
+Days as the clocks of a time zone have them: mostly from midnight to midnight, but clocks are set.
+
+Pure.
+"""
+
+from bisect import bisect_left
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from stewardd.store.times import instant, micros
+
+DAY = timedelta(days=1)
+
+
+def day_of(time: datetime, zone: ZoneInfo) -> date:
+    """Return which day it is in *zone* at *time*."""
+    return time.astimezone(zone).date()
+
+
+def pieces_of(day: date, zone: ZoneInfo) -> list[tuple[datetime, datetime]]:
+    """Return from when to when it is *day* in *zone*: several pieces where clocks were set back over midnight."""
+    begins, resumes = _begins(day, zone)
+    ends, ends_again = _begins(day + DAY, zone)
+    if begins == resumes and ends == ends_again:
+        return [(begins, ends)]
+    pieces = [
+        (begins, _set_back(begins, resumes, day, zone)),
+        (resumes, ends),
+        (_set_back(ends, ends_again, day + DAY, zone), ends_again),
+    ]
+    return [(start, end) for start, end in pieces if start < end]
+
+
+def _begins(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """Return when *day* begins in *zone*, the first time and the last."""
+    midnight = datetime(day.year, day.month, day.day, tzinfo=zone)
+    first, last = (midnight.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+    return first, max(first, last)  # where there is no midnight, the first is when clocks were put forward
+
+
+def _set_back(first: datetime, last: datetime, day: date, zone: ZoneInfo) -> datetime:
+    """Return when, since the *first* time that *day* began, it is the day before again, until the *last* time."""
+    times = range(micros(first), micros(last))
+    return instant(times.start + bisect_left(times, True, key=lambda at: day_of(instant(at), zone) < day))
