@@ -238,9 +238,9 @@ def test_a_status_of_another_program_is_still_an_error() -> None:
     """
     A code that Steward does not use, and details that are none, are told as they are.
     """
-    got = from_call(Failed(grpc.StatusCode.DATA_LOSS, "gone", b"\xff\xff"))
+    got = from_call(Failed(grpc.StatusCode.ABORTED, "gone", b"\xff\xff"))
 
-    assert (errors.Error, "DATA_LOSS: gone", None) == (type(got), got.message, got.retry_after)
+    assert (errors.Error, "ABORTED: gone", None) == (type(got), got.message, got.retry_after)
 
 
 def test_an_error_names_its_first_field() -> None:

@@ -80,6 +80,7 @@ def test_a_store_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> No
         older.execute_sql(f"DROP TABLE {table}")
     for column in ("session_rating", "session_converted"):
         older.execute_sql(f"ALTER TABLE session DROP COLUMN {column}")
+    older.execute_sql("ALTER TABLE interaction DROP COLUMN rated_at")
     older.execute_sql("DELETE FROM schema_migration WHERE name > '0001_interactions'")
     older.close()
 

@@ -12,6 +12,8 @@ from typing import Any, Self
 import grpc
 
 from steward import codec
+from steward.errors import Error
+from steward.exports import ExportCheck
 from steward.status import from_call
 from steward.transport import REPEATABLE, Retry, aio_channel, gone_by, target
 from steward.types import (
@@ -51,6 +53,7 @@ from steward.v1 import (
     analytics_pb2,
     business_pb2,
     content_pb2,
+    export_pb2,
     health_pb2,
     imports_pb2,
     ingest_pb2,
@@ -339,6 +342,35 @@ class AsyncClient:
         )
         response = await self._call(self._data.SetQualityThresholds, request)
         return codec.decode(QualityThresholds, response.thresholds)
+
+    async def export_interactions(
+        self, chosen: InteractionFilter | None = None, *, updated_since: datetime | None = None
+    ) -> AsyncIterator[RecordedInteraction]:
+        """
+        Yield the *chosen* interactions in the order of arrival, those that were there when it began.
+
+        A broken stream is gone on with, without loss or repeat, as often as it brings something in between; at the end
+        it is checked that all came. A rating given after its interaction came does not bring it back: ask again with
+        *updated_since*. Raises: InvalidArgument, StreamTruncated.
+        """
+        request = codec.request(
+            export_pb2.ExportInteractionsRequest, filter=codec.from_filter(chosen), updated_since=updated_since
+        )
+        check, attempt = ExportCheck(), 1
+        while not check.complete:
+            try:
+                async for message in self._watch(self._data.ExportInteractions, request):
+                    for each in check.take(message):
+                        yield codec.decode(RecordedInteraction, each)
+                    if message.WhichOneof("part") == "batch":
+                        request.resume_token, attempt = message.batch.resume_token, 1
+                check.end()
+            except Error as error:
+                delay = self._retry.delay(error, attempt=attempt)
+                if delay is None:
+                    raise
+                await asyncio.sleep(delay)
+                attempt += 1
 
     async def import_interactions(
         self, batches: AsyncIterable[Sequence[Importable]], *, timeout: float | None = None

@@ -12,6 +12,7 @@ Everything that can go wrong with a call, as the server raises it and as the cli
     ├── DeadlineExceeded      no answer in time: whether it was done is not known
     ├── Cancelled             the caller gave up
     ├── Unimplemented         this server does not know the call
+    ├── StreamTruncated       what came of a stream is not what was sent
     └── Internal              a fault of the server: its log has it under the request id
 
 Each class has one gRPC status, in steward.codec.
@@ -91,6 +92,10 @@ class Cancelled(Error):
 
 class Unimplemented(Error):
     """This server does not know the call."""
+
+
+class StreamTruncated(Error):
+    """What came of a stream is not what was sent: something is missing, or changed on the way."""
 
 
 class Internal(Error):

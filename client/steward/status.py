@@ -32,6 +32,7 @@ STATUS: dict[type[errors.Error], grpc.StatusCode] = {
     errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.Cancelled: grpc.StatusCode.CANCELLED,
     errors.Unimplemented: grpc.StatusCode.UNIMPLEMENTED,
+    errors.StreamTruncated: grpc.StatusCode.DATA_LOSS,
     errors.Internal: grpc.StatusCode.INTERNAL,
 }
 _ERROR = {code: kind for kind, code in STATUS.items()}

@@ -32,6 +32,7 @@ class Config(BaseSettings):
     allow_old_sqlite: Annotated[bool, Field(description="serve on a SQLite that can corrupt its log")] = False
     readers: Annotated[int, Field(ge=1, le=64, description="threads that answer questions to the store")] = 4
     max_calls: Annotated[int, Field(ge=1, description="calls handled at once, probes apart")] = 2000
+    exports: Annotated[int, Field(ge=1, le=64, description="exports under way at once; more are told to come back")] = 4
     conversion_queries: Annotated[
         int, Field(ge=1, description="answered well with code or citations, this many make a session a conversion")
     ] = 3

@@ -30,7 +30,7 @@ from stewardd.store.keyset import Place, newest_first
 from stewardd.store.models import Interaction as Interactions
 from stewardd.store.models import Session
 from stewardd.store.row import Stored
-from stewardd.store.times import instant
+from stewardd.store.times import instant, micros
 
 # Checking
 
@@ -115,9 +115,9 @@ def outcomes(prepared: Sequence[Prepared | Rejection], places: Sequence[Stored])
     return [each if isinstance(each, Rejection) else next(receipts) for each in prepared]
 
 
-def rate(interaction_id: str, rating: float) -> Callable[[SqliteDatabase], None]:
+def rate(interaction_id: str, rating: float, *, now: datetime) -> Callable[[SqliteDatabase], None]:
     """
-    Return the change that gives an interaction its *rating*, in its session too.
+    Return the change that gives an interaction its *rating* as of *now*, in its session too.
 
     Raises: InvalidArgument at once; NotFound when it runs.
     """
@@ -130,7 +130,7 @@ def rate(interaction_id: str, rating: float) -> Callable[[SqliteDatabase], None]
         if found is None:
             raise _no_interaction()
         seq, session, before = found
-        Interactions.update(user_rating=rating).where(Interactions.seq == seq).bind(db).execute()
+        Interactions.update(user_rating=rating, rated_at=micros(now)).where(Interactions.seq == seq).bind(db).execute()
         more = {
             "ratings": Session.ratings + (before is None),
             "rating_sum": Session.rating_sum + rating - (before or 0),
@@ -145,10 +145,10 @@ def rate(interaction_id: str, rating: float) -> Callable[[SqliteDatabase], None]
 
 def get(store: Store, interaction_id: str) -> RecordedInteraction:
     """Return one interaction. Raises: InvalidArgument, NotFound."""
-    row = store.one(_recorded().where(Interactions.interaction_id == parse_id(interaction_id)))
+    row = store.one(recorded_query().where(Interactions.interaction_id == parse_id(interaction_id)))
     if row is None:
         raise _no_interaction()
-    return _to_recorded(row)
+    return to_recorded(row)
 
 
 def _no_interaction() -> NotFound:
@@ -159,12 +159,13 @@ def listed(
     store: Store, chosen: InteractionFilter, *, redactor: Redactor, after: Place | None, limit: int
 ) -> list[tuple[Place, RecordedInteraction]]:
     """Return the first *limit* of the *chosen* interactions, newest first, that come *after* a place."""
-    query = narrowed(_recorded(), conditions(chosen, redactor=redactor))
+    query = narrowed(recorded_query(), conditions(chosen, redactor=redactor))
     page = newest_first(query, Interactions.occurred_at, Interactions.seq, after=after, limit=limit)
-    return [((row[3], row[0]), _to_recorded(row)) for row in store.rows(page)]
+    return [((row[3], row[0]), to_recorded(row)) for row in store.rows(page)]
 
 
-def _recorded() -> Any:
+def recorded_query() -> Any:
+    """Return the query of interactions as `to_recorded` takes their rows, under no condition."""
     return Interactions.select(
         Interactions.seq,
         Interactions.interaction_id,
@@ -182,10 +183,12 @@ def _recorded() -> Any:
         Interactions.user_rating,
         Interactions.follow_up_query,
         Interactions.conversation_turn,
+        Interactions.rated_at,
     ).join(Session, on=(Interactions.session == Session.key))
 
 
-def _to_recorded(row: tuple[Any, ...]) -> RecordedInteraction:
+def to_recorded(row: tuple[Any, ...]) -> RecordedInteraction:
+    """Return the interaction of a *row* of `recorded_query`."""
     return RecordedInteraction(
         seq=row[0],
         interaction_id=ids.spell(bytes(row[1])),
@@ -203,4 +206,5 @@ def _to_recorded(row: tuple[Any, ...]) -> RecordedInteraction:
         user_rating=row[13],
         follow_up_query=bool(row[14]),
         conversation_turn=row[15],
+        rated_at=None if row[16] is None else instant(row[16]),
     )

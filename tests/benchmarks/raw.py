@@ -13,7 +13,7 @@ from typing import Any
 
 from steward import ids
 from steward.types import Interaction
-from stewardd.store.append import TOTALS
+from stewardd.store.append import filled
 from stewardd.store.database import open_writer
 from stewardd.store.models import Interaction as Interactions
 from stewardd.store.models import Session
@@ -33,8 +33,10 @@ class Raw:
         migrate(self._database)
         self._size = size
         self._keys: dict[str, int] = {}
-        self._insert = Interactions.insert_many([(0,) * 16], fields=_fields(Interactions)).sql()[0]
-        self._insert_session = Session.insert_many([(0,) * TOTALS], fields=_fields(Session)[:TOTALS]).sql()[0]
+        self._insert, self._insert_session = (
+            model.insert_many([(0,) * len(filled(model))], fields=filled(model)).sql()[0]
+            for model in (Interactions, Session)
+        )
 
     def record(self, indexes: range) -> float:
         """Insert the interactions of *indexes* and their sessions; return the seconds it took, making rows apart."""
@@ -89,10 +91,6 @@ class Raw:
 def _pseudonym(each: Interaction) -> str:
     """Return something as long as the pseudonym of the session of *each*."""
     return blake2b(each.session_id.encode(), digest_size=16).hexdigest()
-
-
-def _fields(model: Any) -> list[Any]:
-    return [getattr(model, name) for name in model._meta.sorted_field_names]  # noqa: SLF001 -- as Peewee documents
 
 
 def main(path: str, size: str) -> None:

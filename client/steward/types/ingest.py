@@ -49,6 +49,7 @@ class RecordedInteraction:
     user_rating: float | None
     follow_up_query: bool
     conversation_turn: int
+    rated_at: datetime | None = None  # when it was last rated after it had been recorded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

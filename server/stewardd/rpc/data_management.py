@@ -3,6 +3,7 @@ DataManagementService: decode, call, encode.
 """
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +20,7 @@ from steward.v1 import (
     analytics_pb2,
     business_pb2,
     content_pb2,
+    export_pb2,
     imports_pb2,
     ingest_pb2,
     interaction_pb2,
@@ -43,6 +45,7 @@ from stewardd import (
 )
 from stewardd.privacy import Redactor
 from stewardd.receipts import store_records, store_together
+from stewardd.rpc.exports import Exports
 from stewardd.rpc.paging import Tokens, size
 from stewardd.rpc.readers import Readers
 from stewardd.rules import Prepared
@@ -54,12 +57,20 @@ class DataManagement(DataManagementServiceServicer):
     """Takes in what the assistant learns, and gives it back."""
 
     def __init__(
-        self, *, store: Store, redactor: Redactor, read: Readers, prepare: Readers, conversion_queries: int
+        self,
+        *,
+        store: Store,
+        redactor: Redactor,
+        read: Readers,
+        prepare: Readers,
+        exports: Exports,
+        conversion_queries: int,
     ) -> None:
         self._store = store
         self._redactor = redactor
         self._read = read
         self._prepare_on = prepare
+        self._exports = exports
         self._conversion_queries = conversion_queries
         self._tokens = Tokens(redactor, epoch=store.epoch)
 
@@ -84,7 +95,7 @@ class DataManagement(DataManagementServiceServicer):
     async def RateInteraction(
         self, request: ingest_pb2.RateInteractionRequest, context: Any
     ) -> ingest_pb2.RateInteractionResponse:
-        await self._store.change(ingest.rate(request.interaction_id, request.user_rating))
+        await self._store.change(ingest.rate(request.interaction_id, request.user_rating, now=datetime.now(UTC)))
         found = await self._read(ingest.get, self._store, request.interaction_id)
         return ingest_pb2.RateInteractionResponse(interaction=codec.encode(interaction_pb2.RecordedInteraction, found))
 
@@ -255,6 +266,13 @@ class DataManagement(DataManagementServiceServicer):
         given = {field.name: value for field, value in request.ListFields()}
         found = await self._store.change(quality.set_thresholds(**given))
         return quality_pb2.SetQualityThresholdsResponse(thresholds=codec.encode(quality_pb2.QualityThresholds, found))
+
+    async def ExportInteractions(
+        self, request: export_pb2.ExportInteractionsRequest, context: Any
+    ) -> AsyncIterator[export_pb2.ExportInteractionsResponse]:
+        async with aclosing(self._exports.interactions(request)) as parts:
+            async for part in parts:
+                yield part
 
     async def ImportInteractions(
         self, request_iterator: AsyncIterator[imports_pb2.ImportInteractionsRequest], context: Any

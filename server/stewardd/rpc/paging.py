@@ -1,5 +1,5 @@
 """
-Pages of a list: their size, and the tokens that ask for the next one.
+Pages of a list: their size, and the tokens that ask for the next one, or for the rest of an export.
 
 A token holds a place in the order, and is signed together with the request and the store's epoch: it works for the
 same question to the same store, and for no other.
@@ -39,31 +39,48 @@ def size(requested: int) -> int:
 
 
 class Tokens:
-    """Makes and reads the tokens of one store."""
+    """
+    Makes and reads the tokens of one store for one purpose.
 
-    def __init__(self, redactor: Redactor, *, epoch: str) -> None:
+    *field* is that of a request which holds the token; it is not part of the question, and neither is *beside*.
+    """
+
+    def __init__(
+        self,
+        redactor: Redactor,
+        *,
+        epoch: str,
+        purpose: str = "page",
+        packing: struct.Struct = _PLACE,
+        field: str = "page_token",
+        beside: Sequence[str] = ("page_size",),
+    ) -> None:
         self._redactor = redactor
         self._epoch = epoch.encode()
+        self._purpose = purpose
+        self._packing = packing
+        self._field = field
+        self._beside = beside
 
-    def make(self, request: Any, place: Place) -> str:
+    def make(self, request: Any, place: Sequence[Any]) -> str:
         """Return the token for what comes after *place* in the answer to *request*."""
-        packed = _PLACE.pack(*place)
+        packed = self._packing.pack(*place)
         return base64.urlsafe_b64encode(packed + self._sign(request, packed)).rstrip(b"=").decode()
 
-    def read(self, request: Any) -> Place | None:
+    def read(self, request: Any) -> Any:
         """Return the place that the token in *request* holds, None without one. Raises: InvalidArgument."""
-        if not request.page_token:
+        token = getattr(request, self._field)
+        if not token:
             return None
         try:
-            data = base64.urlsafe_b64decode(request.page_token + "=" * (-len(request.page_token) % 4))
+            data = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
         except (ValueError, binascii.Error):
             data = b""
-        packed, signature = data[: _PLACE.size], data[_PLACE.size :]
+        packed, signature = data[: self._packing.size], data[self._packing.size :]
         if len(signature) != _SIGNATURE or not hmac.compare_digest(signature, self._sign(request, packed)):
-            rule = "must be the next_page_token of the same request to this store, unchanged"
-            raise InvalidArgument.of(FieldViolation("page_token", rule))
-        at, key = _PLACE.unpack(packed)
-        return at, key
+            rule = "must be one that this store gave for the same request, unchanged"
+            raise InvalidArgument.of(FieldViolation(self._field, rule))
+        return self._packing.unpack(packed)
 
     def page(self, request: Any, found: Sequence[tuple[Place, T]], limit: int) -> tuple[list[T], str]:
         """Return the first *limit* of what was *found* for *request*, and the token for the rest, '' without one."""
@@ -73,8 +90,8 @@ class Tokens:
     def _sign(self, request: Any, packed: bytes) -> bytes:
         question: Message = type(request)()
         question.CopyFrom(request)
-        question.ClearField("page_token")
-        question.ClearField("page_size")
-        name = question.DESCRIPTOR.full_name.encode()
-        content = b"\0".join((self._epoch, name, packed, question.SerializeToString(deterministic=True)))
-        return self._redactor.sign("page", content)
+        for name in (self._field, *self._beside):
+            question.ClearField(name)
+        name = question.DESCRIPTOR.full_name
+        content = b"\0".join((self._epoch, name.encode(), packed, question.SerializeToString(deterministic=True)))
+        return self._redactor.sign(self._purpose, content)

@@ -20,6 +20,7 @@ from stewardd.config import Config
 from stewardd.privacy import Redactor
 from stewardd.rpc.chain import Chain
 from stewardd.rpc.data_management import DataManagement
+from stewardd.rpc.exports import Exports
 from stewardd.rpc.health import Health
 from stewardd.rpc.probe import Probe
 from stewardd.rpc.readers import Readers
@@ -64,6 +65,7 @@ class Server:
         self._probe = Probe(SERVICES)
         self._chain = Chain(telemetry=telemetry, max_calls=config.max_calls)
         self._server = grpc.aio.server(interceptors=[self._chain], options=OPTIONS)
+        self._exports = Exports(store=store, redactor=redactor, read=self._read, most=config.exports)
         self._health = Health(
             store=store,
             redactor=redactor,
@@ -80,6 +82,7 @@ class Server:
                 redactor=redactor,
                 read=self._read,
                 prepare=self._prepare,
+                exports=self._exports,
                 conversion_queries=config.conversion_queries,
             ),
             self._server,
@@ -103,6 +106,7 @@ class Server:
         await self._probe.stop()
         self._chain.drain()
         self._health.stop_watches()
+        self._exports.stop()
         await asyncio.sleep(DRAIN)
         await self._server.stop(grace)
         self._store.interrupt()  # nobody waits for what is still being read

@@ -7,7 +7,7 @@ Hands out values; what they mean is the ideas' business.
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -103,17 +103,20 @@ class Store:
 
     def rows(self, query: Any) -> list[tuple[Any, ...]]:
         """Return the rows of *query*, read on this thread's own connection."""
-        started = time.perf_counter()
-        try:
+        with self._reading():
             # The bare cursor: Peewee would make a bool of a mean of bools.
             return list(self._readers.execute(query))  # type: ignore[no-untyped-call] # Peewee's stubs
-        except peewee.DatabaseError as error:
-            if not broken(error):
-                raise
-            self._telemetry.log.error("store.read_failed", error=str(error))  # noqa: TRY400 -- it is raised
-            raise explained(error) from error
-        finally:
-            self._telemetry.queried(time.perf_counter() - started)
+
+    def first(self, query: Any, *, most: int, weigh: Callable[[tuple[Any, ...]], int]) -> list[tuple[Any, ...]]:
+        """Return the first rows of *query*: up to the one with which, by *weigh*, they come to *most*."""
+        weight, found = 0, []
+        with self._reading(), closing(self._readers.execute(query)) as rows:  # type: ignore[no-untyped-call] # Peewee's
+            for row in rows:
+                found.append(row)
+                weight += weigh(row)
+                if weight >= most:
+                    break
+        return found
 
     def one(self, query: Any) -> tuple[Any, ...] | None:
         """Return the first row of *query*, None when it has none."""
@@ -157,6 +160,19 @@ class Store:
         self._readers.close_all()
         self._database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         self._database.close()
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        except peewee.DatabaseError as error:
+            if not broken(error):
+                raise
+            self._telemetry.log.error("store.read_failed", error=str(error))  # noqa: TRY400 -- it is raised
+            raise explained(error) from error
+        finally:
+            self._telemetry.queried(time.perf_counter() - started)
 
     def _remember(self, name: str, value: str) -> str:
         with self._database.atomic():

@@ -131,26 +131,28 @@ def _totals(fresh: list[tuple[int, Row]], keys: dict[Pseudonym, int], now: int) 
 _DIALECT = SqliteDatabase(None)  # says how to spell them; never connects
 
 
-TOTALS = 14  # the fields of a session that interactions make; what comes behind, only an import says
+# The fields that appending fills; what comes behind is said later: of a session by an import, of a row by a rating.
+FILLED = {Session: 14, Interaction: 16}
 
 
-def _names(model: Any) -> list[Any]:
+def filled(model: Any) -> list[Any]:
+    """Return the fields of *model* that appending fills."""
     names = model._meta.sorted_field_names  # noqa: SLF001 -- Peewee's documented way
-    return [getattr(model, name) for name in (names[:TOTALS] if model is Session else names)]
+    return [getattr(model, name) for name in names[: FILLED[model]]]
 
 
 @cache
 def _insert_interactions(count: int) -> str:
-    return str(Interaction.insert_many(_blanks(Interaction, count), fields=_names(Interaction)).sql()[0])
+    return str(Interaction.insert_many(_blanks(Interaction, count), fields=filled(Interaction)).sql()[0])
 
 
 @cache
 def _upsert_sessions(count: int) -> str:
-    added = _names(Session)[5:]
+    added = filled(Session)[5:]
     update: dict[Any, Any] = {field: field + getattr(EXCLUDED, field.name) for field in added}
     update[Session.started_at] = _chosen(EXCLUDED.started_at, Session.started_at, greater=False)
     update[Session.last_activity_at] = _chosen(EXCLUDED.last_activity_at, Session.last_activity_at, greater=True)
-    insert = Session.insert_many(_blanks(Session, count), fields=_names(Session)).bind(_DIALECT)
+    insert = Session.insert_many(_blanks(Session, count), fields=filled(Session)).bind(_DIALECT)
     return str(insert.on_conflict(conflict_target=[Session.key], update=update).sql()[0])
 
 
@@ -160,7 +162,7 @@ def _chosen(new: Any, old: Any, *, greater: bool) -> Any:
 
 
 def _blanks(model: Any, count: int) -> list[tuple[int, ...]]:
-    return [(0,) * len(_names(model))] * count
+    return [(0,) * len(filled(model))] * count
 
 
 @cache

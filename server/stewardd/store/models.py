@@ -72,6 +72,7 @@ class Interaction(Model):
     user_rating = DoubleField(null=True)
     follow_up_query = BooleanField()
     conversation_turn = BigIntegerField()
+    rated_at = BigIntegerField(null=True)  # when it was last rated after it had been recorded
 
     class Meta:
         # Windows of time, in the order lists show them; and the interactions of a session.

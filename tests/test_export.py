@@ -1,0 +1,295 @@
+"""
+Taking interactions out: whole, in order, resumed, and checked.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from steward import (
+    Client,
+    InteractionFilter,
+    InvalidArgument,
+    RecordedInteraction,
+    ResourceExhausted,
+    StreamTruncated,
+    Unavailable,
+)
+from steward.exports import ExportCheck
+from steward.status import from_call
+from steward.v1 import export_pb2, interaction_pb2
+from steward.v1.data_management_service_pb2_grpc import DataManagementServiceStub
+from stewardd.app import App
+from stewardd.testing import running_server
+from tests.samples import NOON, interaction, recorded
+
+Part = export_pb2.ExportInteractionsResponse
+
+
+def fill(client: Client, count: int, **changes: Any) -> None:
+    """Record *count* interactions, some hundred at a time: a message has a size."""
+    for start in range(0, count, 100):
+        numbers = range(start, min(start + 100, count))
+        recorded(client, *(interaction(session_id=f"s {number % 7}", **changes) for number in numbers))
+
+
+@pytest.fixture
+def stub(server: App) -> Iterator[DataManagementServiceStub]:
+    """The bare stub, as another language has it."""
+    with grpc.insecure_channel(server.target) as channel:
+        yield DataManagementServiceStub(channel)
+
+
+def listed(client: Client) -> list[RecordedInteraction]:
+    """Return all interactions in the order of arrival."""
+    return sorted(client.list_interactions(page_size=1000), key=lambda each: each.seq)
+
+
+def test_everything_comes_in_the_order_of_arrival(client: Client) -> None:
+    """
+    However many batches it takes, an export is what lists show, once each, oldest arrival first.
+    """
+    fill(client, 2500)
+
+    assert listed(client) == list(client.export_interactions())
+
+
+def test_a_filter_chooses(client: Client) -> None:
+    """
+    Only what is chosen comes, and a window of time leaves out no late arrival.
+    """
+    recorded(client, *(interaction(occurred_at=NOON + timedelta(hours=hours)) for hours in (5, 1, 3, 0, 4)))
+    chosen = InteractionFilter(since=NOON + timedelta(hours=1), until=NOON + timedelta(hours=4))
+
+    found = [each.occurred_at.hour - NOON.hour for each in client.export_interactions(chosen)]
+
+    assert [1, 3] == found
+    assert [] == list(client.export_interactions(InteractionFilter(user_roles=("nobody",))))
+
+
+def test_the_parts_check_in_any_language(client: Client, stub: DataManagementServiceStub) -> None:
+    """
+    A header, batches of at most 1000, and a trailer whose digest is the chain of the batches as they are on the wire.
+    """
+    fill(client, 1001)
+
+    header, *batches, trailer = stub.ExportInteractions(export_pb2.ExportInteractionsRequest())
+
+    digest = bytes(32)
+    for part in batches:
+        digest = hashlib.sha256(digest + part.batch.rows.SerializeToString(deterministic=True)).digest()
+    assert (1001, 0, [1000, 1]) == (
+        header.header.last_seq,
+        header.header.resumed_rows,
+        [len(part.batch.rows.interactions) for part in batches],
+    )
+    assert (1001, digest) == (trailer.trailer.rows, trailer.trailer.digest)
+
+
+def test_long_questions_make_short_batches(client: Client, stub: DataManagementServiceStub) -> None:
+    """
+    A batch ends after about 1 MiB.
+    """
+    fill(client, 40, query="x" * 60_000)
+
+    sizes = [each.ByteSize() for each in stub.ExportInteractions(export_pb2.ExportInteractionsRequest())]
+
+    assert 1.2 * 2**20 > max(sizes) > 2**20
+    assert 40 == len(list(client.export_interactions()))
+
+
+def test_what_arrives_meanwhile_is_not_part_of_it(client: Client) -> None:
+    """
+    The end is fixed at the start.
+    """
+    fill(client, 1500)
+    export = client.export_interactions()
+    first = next(export)
+    fill(client, 10)
+
+    assert (1, 1499) == (first.seq, len(list(export)))
+
+
+def test_a_token_goes_on_where_its_batch_ended(client: Client, stub: DataManagementServiceStub) -> None:
+    """
+    From any batch on, and after deletions of what came before, the rest comes and the trailer is of the whole.
+    """
+    fill(client, 3000)
+    request = export_pb2.ExportInteractionsRequest()
+    _, *batches, trailer = stub.ExportInteractions(request)
+
+    for number, part in enumerate(batches):
+        header, *rest, end = stub.ExportInteractions(
+            export_pb2.ExportInteractionsRequest(resume_token=part.batch.resume_token)
+        )
+        assert (1000 * (number + 1), batches[number + 1 :], trailer) == (header.header.resumed_rows, rest, end)
+
+
+def test_an_export_survives_a_restart_of_the_server(tmp_path: Path) -> None:
+    """
+    The client goes on by itself when the server is back, without loss or repeat.
+    """
+    with running_server(tmp_path) as server, Client(server.target) as client:
+        fill(client, 5000)
+        listen = server.target
+    client = Client(listen, timeout=60)
+    with running_server(tmp_path, listen=listen):
+        export = client.export_interactions()
+        found = [next(export).seq for _ in range(1500)]
+    with running_server(tmp_path, listen=listen):
+        found += [each.seq for each in export]
+    client.close()
+
+    assert list(range(1, 5001)) == found
+
+
+def test_updated_since_brings_back_what_was_rated(client: Client) -> None:
+    """
+    What was recorded or rated at that time or later comes, and when it was rated is told.
+    """
+    receipts = recorded(client, *(interaction() for _ in range(3)))
+    (before,) = {each.recorded_at for each in receipts}
+    client.rate_interaction(receipts[1].interaction_id, 5.0)
+
+    everything = list(client.export_interactions(updated_since=before))
+    found = list(client.export_interactions(updated_since=before + timedelta(microseconds=1)))
+
+    assert 3 == len(everything)
+    assert [(receipts[1].seq, 5.0)] == [(each.seq, each.user_rating) for each in found]
+    assert found[0].rated_at is not None
+    assert datetime.now(UTC) >= found[0].rated_at > before
+    assert [] == list(client.export_interactions(updated_since=datetime.now(UTC)))
+
+
+def test_a_token_of_something_else_is_refused(tmp_path: Path) -> None:
+    """
+    A tampered token, one of another filter, of a page, or of another store is INVALID_ARGUMENT.
+    """
+    tokens = []
+    for number in range(2):
+        with running_server(tmp_path / str(number)) as server, Client(server.target) as client:
+            fill(client, 1)
+            with grpc.insecure_channel(server.target) as channel:
+                stub = DataManagementServiceStub(channel)
+                parts = list(stub.ExportInteractions(export_pb2.ExportInteractionsRequest()))
+                token = parts[1].batch.resume_token
+                tokens.append(token)
+                bad = [tokens[0] if number else token[:-2] + "AA", "x", token + "AA"]
+                requests = [export_pb2.ExportInteractionsRequest(resume_token=each) for each in bad]
+                requests.append(
+                    export_pb2.ExportInteractionsRequest(
+                        resume_token=token, filter=interaction_pb2.InteractionFilter(success=True)
+                    )
+                )
+                for request in requests:
+                    with pytest.raises(grpc.RpcError) as caught:
+                        list(stub.ExportInteractions(request))
+                    error = from_call(caught.value)
+                    assert isinstance(error, InvalidArgument)
+                    assert ["resume_token"] == [each.field for each in error.violations]
+
+
+BAD = [
+    (InteractionFilter(since=NOON, until=NOON), "filter.until"),
+    (InteractionFilter(min_rating=9.0), "filter.min_rating"),
+]
+
+
+@pytest.mark.parametrize(("chosen", "field"), BAD)
+def test_a_filter_that_cannot_be_is_refused(asked: Client, chosen: InteractionFilter, field: str) -> None:
+    """
+    What is wrong with a filter is named by its path.
+    """
+    with pytest.raises(InvalidArgument) as caught:
+        list(asked.export_interactions(chosen))
+
+    assert [field] == [each.field for each in caught.value.violations]
+
+
+def test_so_many_exports_at_once_and_no_more() -> None:
+    """
+    One over the limit is told to come back; one that is given up makes room.
+    """
+    with running_server(exports=2) as server, Client(server.target) as client:
+        fill(client, 20, query="x" * 60_000)
+        with grpc.insecure_channel(server.target) as channel:
+            stub = DataManagementServiceStub(channel)
+            calls = [stub.ExportInteractions(export_pb2.ExportInteractionsRequest()) for _ in range(2)]
+            for call in calls:
+                next(call)
+            with pytest.raises(grpc.RpcError) as caught:
+                next(stub.ExportInteractions(export_pb2.ExportInteractionsRequest()))
+            for call in calls:
+                call.cancel()
+        error = from_call(caught.value)
+
+        assert isinstance(error, ResourceExhausted)
+        assert ("TOO_MANY_EXPORTS", 2.0) == (error.reason, error.retry_after)
+        assert 20 == len(list(client.export_interactions()))
+
+
+def test_a_stop_ends_exports(tmp_path: Path) -> None:
+    """
+    A reader that does not read holds no stop up, and is told UNAVAILABLE.
+    """
+    with running_server(tmp_path) as server, Client(server.target) as client:
+        fill(client, 400, query="x" * 60_000)
+        channel = grpc.insecure_channel(server.target)
+        call = DataManagementServiceStub(channel).ExportInteractions(export_pb2.ExportInteractionsRequest())
+        next(call)
+        stopping = datetime.now(UTC)
+    took = datetime.now(UTC) - stopping
+
+    with pytest.raises(grpc.RpcError) as caught:
+        list(call)
+    channel.close()
+
+    assert isinstance(from_call(caught.value), Unavailable)
+    assert timedelta(seconds=8) > took
+
+
+def parts(count: int) -> list[Part]:
+    """Return an export of *count* interactions, one a batch."""
+    digest, made = bytes(32), [Part(header=export_pb2.ExportHeader(last_seq=count))]
+    for number in range(count):
+        rows = export_pb2.InteractionRows(interactions=[{"seq": number}])  # type: ignore[list-item] # a dict will do
+        digest = hashlib.sha256(digest + rows.SerializeToString(deterministic=True)).digest()
+        made.append(Part(batch=export_pb2.ExportBatch(rows=rows)))
+    return [*made, Part(trailer=export_pb2.ExportTrailer(rows=count, digest=digest))]
+
+
+def taken(messages: list[Part]) -> int:
+    """Return how many interactions *messages* bring, if they are whole."""
+    check = ExportCheck()
+    count = sum(len(check.take(each)) for each in messages)
+    check.end()
+    return count
+
+
+def test_what_is_missing_or_changed_is_found() -> None:
+    """
+    Without a batch, with one twice, in another order, changed, or without the trailer, an export is truncated.
+    """
+    whole = parts(3)
+    header, one, two, three, trailer = whole
+    changed = Part()
+    changed.CopyFrom(two)
+    changed.batch.rows.interactions[0].query = "another"
+    broken = [
+        [header, one, three, trailer],
+        [header, one, two, two, three, trailer],
+        [header, two, one, three, trailer],
+        [header, one, changed, three, trailer],
+        [header, one, two, three],
+        [],
+    ]
+
+    assert 3 == taken(whole)
+    for messages in broken:
+        with pytest.raises(StreamTruncated):
+            taken(messages)
