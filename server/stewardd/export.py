@@ -12,9 +12,9 @@ from typing import Any
 
 from peewee import fn
 
-from steward.types import InteractionFilter, RecordedInteraction
+from steward.types import InteractionFilter
 from stewardd.filters import check_filter, conditions
-from stewardd.ingest import recorded_query, to_recorded
+from stewardd.ingest import recorded_query
 from stewardd.privacy import Redactor
 from stewardd.store import Store
 from stewardd.store.models import Interaction
@@ -52,19 +52,18 @@ def choose(
     return found
 
 
-def page(store: Store, chosen: Sequence[Any], progress: Progress) -> list[RecordedInteraction]:
-    """Return the next interactions of an export: at most a batch, none at its end."""
+def page(store: Store, chosen: Sequence[Any], progress: Progress) -> list[tuple[Any, ...]]:
+    """Return the next rows of an export as `recorded_query` has them: at most a batch, none at its end."""
     behind = (Interaction.seq > progress.seq) & (Interaction.seq <= progress.last_seq)
     query = recorded_query().where(behind, *chosen).order_by(Interaction.seq).limit(MOST_ROWS)
-    rows = store.first(query, most=MOST_BYTES, weigh=lambda row: len(row[6]))
-    return [to_recorded(row) for row in rows]
+    return store.first(query, most=MOST_BYTES, weigh=lambda row: len(row[6]))
 
 
-def advanced(progress: Progress, sent: Sequence[RecordedInteraction], serialized: bytes) -> Progress:
-    """Return the *progress* after a batch of *sent* interactions that is *serialized* so."""
+def advanced(progress: Progress, sent: Sequence[tuple[Any, ...]], serialized: bytes) -> Progress:
+    """Return the *progress* after a batch of *sent* rows that is *serialized* so."""
     return replace(
         progress,
-        seq=sent[-1].seq,
+        seq=sent[-1][0],
         rows=progress.rows + len(sent),
         digest=hashlib.sha256(progress.digest + serialized).digest(),
     )

@@ -9,10 +9,10 @@ from dataclasses import astuple
 from datetime import UTC, datetime
 from typing import Any
 
-from steward import codec
+from steward import codec, ids
 from steward.errors import ResourceExhausted, Unavailable
 from steward.types import InteractionFilter
-from steward.v1 import export_pb2, interaction_pb2
+from steward.v1 import export_pb2
 from stewardd import export
 from stewardd.export import Progress
 from stewardd.privacy import Redactor
@@ -20,6 +20,7 @@ from stewardd.rpc.paging import Tokens
 from stewardd.rpc.readers import Readers
 from stewardd.store import Store
 
+SECOND = 10**6  # microseconds
 _PROGRESS = struct.Struct(">qqq32s")
 
 Parts = AsyncGenerator[export_pb2.ExportInteractionsResponse, None]
@@ -92,7 +93,30 @@ class Exports:
         found = export.page(self._store, chosen, progress)
         if not found:
             return None
-        rows = export_pb2.InteractionRows(
-            interactions=[codec.encode(interaction_pb2.RecordedInteraction, each) for each in found]
-        )
+        fields: Any = [_fields(row) for row in found]
+        rows = export_pb2.InteractionRows(interactions=fields)
         return rows, export.advanced(progress, found, rows.SerializeToString(deterministic=True))
+
+
+def _fields(row: tuple[Any, ...]) -> dict[str, Any]:
+    """Return a *row* of an export as the fields of its message. By way of values it would take twice the time."""
+    occurred, recorded, rated = row[3], row[4], row[16]
+    return {
+        "seq": row[0],
+        "interaction_id": ids.spell(row[1]),
+        "session": row[2],
+        "occurred_at": {"seconds": occurred // SECOND, "nanos": occurred % SECOND * 1000},
+        "recorded_at": {"seconds": recorded // SECOND, "nanos": recorded % SECOND * 1000},
+        "user_role": row[5],
+        "query": row[6],
+        "query_type": row[7],
+        "response_time_seconds": row[8],
+        "response_length": row[9],
+        "code_snippets_shown": row[10],
+        "citations_provided": row[11],
+        "success": None if row[12] is None else row[12] != 0,
+        "user_rating": row[13],
+        "follow_up_query": row[14] != 0,
+        "conversation_turn": row[15],
+        "rated_at": None if rated is None else {"seconds": rated // SECOND, "nanos": rated % SECOND * 1000},
+    }
