@@ -15,12 +15,14 @@ Everything that can go wrong with a call, as the server raises it and as the cli
     ├── StreamTruncated       what came of a stream is not what was sent
     └── Internal              a fault of the server: its log has it under the request id
 
-Each class has one gRPC status, in steward.codec.
+Each class has one gRPC status, in steward.status.
 """
 
 from collections.abc import Sequence
 
 from steward.types import FieldViolation
+
+NO_ANSWER = "no answer within the time given: whether it was done is not known"
 
 
 class Error(Exception):

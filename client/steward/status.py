@@ -36,6 +36,10 @@ STATUS: dict[type[errors.Error], grpc.StatusCode] = {
     errors.Internal: grpc.StatusCode.INTERNAL,
 }
 _ERROR = {code: kind for kind, code in STATUS.items()}
+_OWN: dict[type[errors.Error], str] = {
+    errors.Unavailable: "the server cannot be reached: is stewardd running there? gRPC says: {}",
+    errors.DeadlineExceeded: errors.NO_ANSWER,
+}
 
 
 def to_status(error: errors.Error, *, request_id: str) -> Status:
@@ -50,10 +54,12 @@ def from_call(call: Any, *, closed: bool = False) -> errors.Error:
     code, message = call.code(), call.details() or ""
     if code is grpc.StatusCode.CANCELLED and not closed:  # what gRPC does to calls that come while a server stops
         return errors.Unavailable("the server stopped before it answered", reason="STOPPING")
-    kind = _ERROR.get(code, errors.Error)
+    kind, told = _ERROR.get(code, errors.Error), _told(call)
     if kind is errors.Error:
         message = f"{code.name}: {message}"
-    return kind(message, **_told(call))  # type: ignore[arg-type]
+    elif not told:  # gRPC's own words
+        message = _OWN.get(kind, "{}").format(message)
+    return kind(message, **told)  # type: ignore[arg-type]
 
 
 def _details(error: errors.Error, request_id: str) -> list[Message]:

@@ -89,5 +89,5 @@ def gone_by(deadline: float, clock: Callable[[], float]) -> float:
     """Return how many seconds are left until *deadline*. Raises: DeadlineExceeded when none are."""
     left = deadline - clock()
     if left <= 0:
-        raise errors.DeadlineExceeded("no answer within the time given: whether it was done is not known")
+        raise errors.DeadlineExceeded(errors.NO_ANSWER)
     return left

@@ -88,7 +88,7 @@ def load(**flags: object) -> Config:
 
 
 def _violation(place: tuple[int | str, ...], message: str) -> FieldViolation:
-    rule = message.removeprefix("Value error, ")
+    rule = message.removeprefix("Value error, ").replace("Input should be", "must be")
     if not place:
         name, _, rule = rule.partition(": ")
         return FieldViolation(name, rule)

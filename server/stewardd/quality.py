@@ -208,13 +208,14 @@ def _findings(facts: Facts, limits: QualityThresholds) -> Iterator[Finding]:
             message=f"{facts.negative} of {facts.interactions} response times are negative",
         )
     if facts.success_rate is not None and facts.success_rate < limits.min_success_rate:
+        failures = "1 interaction was" if facts.failures == 1 else f"{facts.failures} interactions were"
         yield Finding(
             kind=FindingKind.LOW_SUCCESS_RATE,
             severity=FindingSeverity.WARNING,
             count=facts.failures,
             issues=1,
             message=f"the success rate is {facts.success_rate:.4f}, below {limits.min_success_rate:g}: "
-            f"{facts.failures} interactions were not answered well",
+            f"{failures} not answered well",
         )
     if facts.busy:
         sessions = "1 session has" if facts.busy == 1 else f"{facts.busy} sessions have"
@@ -253,4 +254,5 @@ def _recommendations(
     ):
         concerned = sum(each.count for each in findings if each.severity == severity)
         if concerned:
-            yield Recommendation(kind=kind, message=f"{message} ({concerned} interactions)")
+            number = "1 interaction" if concerned == 1 else f"{concerned} interactions"
+            yield Recommendation(kind=kind, message=f"{message} ({number})")

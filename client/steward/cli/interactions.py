@@ -99,6 +99,8 @@ def list_(  # noqa: PLR0917 -- an option for each way to choose
     json: Json = False,  # noqa: FBT002
 ) -> None:
     """List interactions, newest first."""
+    if session_id is not None and session is not None:
+        raise typer.BadParameter("give one of them: both name a session", param_hint="--session-id, --session")
     meant = chosen(
         role=role,
         query_type=query_type,

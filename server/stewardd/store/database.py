@@ -78,7 +78,9 @@ def unreadable(path: Path) -> Iterator[None]:
     try:
         yield
     except peewee.DatabaseError as error:
-        raise FailedPrecondition(f"{path} cannot be opened as a store: {error}") from error
+        raise FailedPrecondition(
+            f"{path} cannot be opened as a store: {error}. Restore it, or give another --data"
+        ) from error
 
 
 def _application_id(database: SqliteDatabase, path: Path) -> int:
