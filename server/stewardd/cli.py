@@ -29,7 +29,7 @@ Insecure = Annotated[bool | None, typer.Option("--insecure", help="Serve without
 LogLevel = Annotated[str | None, typer.Option(help="debug, info, warning or error. Default info.")]
 
 
-@app.command()
+@app.command(short_help="Serve until SIGTERM or SIGINT.")
 def serve(listen: Listen = None, data: Data = None, insecure: Insecure = None, log_level: LogLevel = None) -> None:
     """Serve until SIGTERM or SIGINT, then write what waits and exit with 0."""
     run(settings.load(listen=listen, data=data, insecure=insecure, log_level=log_level))
@@ -44,7 +44,7 @@ def config(listen: Listen = None, data: Data = None, insecure: Insecure = None, 
         typer.echo(f"STEWARD_{name.upper()}={'' if value is None else value}  # {field.description}")
 
 
-@app.command()
+@app.command(short_help="Bring the store's schema up to date without serving.")
 def migrate(data: Data = None) -> None:
     """Bring the schema of a store up to date without serving, and say what was done."""
     applied, version = migrate_store(settings.load(data=data))

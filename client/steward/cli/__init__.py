@@ -9,11 +9,11 @@ import sys
 import typer
 
 from steward.cli import alerts, figures, imports, insights, interactions, operations, performance, quality, reports
-from steward.cli.options import Connection, Target, Timeout
+from steward.cli.options import Connection, Target, Timeout, whole
 from steward.errors import Error
 
 app = typer.Typer(
-    help="Record what an assistant learns, and ask a Steward for it. --json prints one JSON document on each command.",
+    help="Record what an assistant learns, and ask a Steward for it. Each command takes --json. Tables are in UTC.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -45,8 +45,8 @@ for each in (
     operations.health,
     operations.info,
 ):
-    app.command(each.__name__.rstrip("_"))(each)
-app.add_typer(alerts.app, name="alerts")
+    app.command(each.__name__.rstrip("_"), short_help=whole(each))(each)
+app.add_typer(alerts.app, name="alerts", short_help=whole(alerts.alerts))
 app.add_typer(imports.app, name="import")
 
 

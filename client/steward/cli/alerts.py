@@ -40,7 +40,11 @@ def alerts(  # noqa: PLR0917 -- an option for each way to choose
     limit: Limit = 20,
     watch: Watch = False,  # noqa: FBT002
     heartbeat: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="With --watch --json: how often, when nothing happens.")
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="With --watch --json: a line after so long without any; 0.1 to 300, default 15.",
+        ),
     ] = None,
     json: Json = False,  # noqa: FBT002
 ) -> None:
@@ -75,7 +79,7 @@ def _refuse(options: set[str], reason: str) -> None:
         raise typer.BadParameter(reason, param_hint=", ".join(f"--{each}" for each in sorted(options)))
 
 
-@app.command("set")
+@app.command("set", short_help="Make an alert rule, or change one.")
 def set_(  # noqa: PLR0917 -- an option for each field
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="The rule, one that is there or a new one.")],
@@ -104,7 +108,7 @@ def set_(  # noqa: PLR0917 -- an option for each field
     show.document(rule) if json else show.record(rule, title="Rule")
 
 
-@app.command()
+@app.command(short_help="Hold the rules against the metrics now.")
 def evaluate(ctx: typer.Context, json: Json = False) -> None:  # noqa: FBT002
     """Hold the rules against the metrics now, as the server does by itself all the time, and show what came of it."""
     found = client(ctx).evaluate_alerts()

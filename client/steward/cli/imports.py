@@ -38,7 +38,7 @@ def _group() -> None:
     """Bring in what was recorded elsewhere."""  # or typer would make the one command the group
 
 
-@app.command()
+@app.command(short_help="Import a file of the predecessor.")
 def legacy(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(help="A .db or .db.gz of the predecessor, of either generation.")],

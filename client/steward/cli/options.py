@@ -2,6 +2,7 @@
 What several commands take.
 """
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -68,6 +69,11 @@ def given(ctx: typer.Context) -> set[str]:
     """Return the names of the options that were typed for the command of *ctx*."""
     sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
     return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
+
+
+def whole(command: Callable[..., object]) -> str:
+    """Return the first line of what *command* says of itself, which a list of commands would cut off."""
+    return inspect.getdoc(command).partition("\n")[0]  # type: ignore[union-attr] # every command says something
 
 
 def _seconds(value: float) -> float:
