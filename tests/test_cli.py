@@ -8,12 +8,16 @@ import signal
 import subprocess
 import sys
 import time
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from steward import Client, ids
+from steward.cli import show
+from steward.cli.interactions import COLUMNS
 from stewardd.app import App
 from stewardd.testing import Daemon, running_server
 from tests.legacy_files import legacy_file
@@ -83,7 +87,7 @@ def test_people_get_tables(server: App, client: Client) -> None:
         ("sessions",): receipt.session,
         ("summary", "--since", "2025-01-01"): "success rate",
         ("health",): "what is acknowledged is on disk",
-        ("info",): "redaction_rules_version",
+        ("info",): "redaction rules version",
         ("record", "--session-id", "s", "--role", "r", "--query", "q"): "On disk",
         ("rate", receipt.interaction_id, "3"): "Rated",
     }
@@ -92,6 +96,25 @@ def test_people_get_tables(server: App, client: Client) -> None:
         done = run("--target", server.target, *command)
         assert (0, "") == (done.returncode, done.stderr)
         assert expected in done.stdout
+
+
+@pytest.mark.parametrize("width", [200, 100, 80, 70])
+def test_no_screen_is_too_narrow_to_show_all(width: int, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Where a table has no room its fields stand below each other: on no screen a name or a value is cut off.
+    """
+    receipt, _ = recorded(client, interaction(user_role="Hiring Manager"), interaction(response_time_seconds=0.00002))
+    screen = Console(width=width, file=StringIO())
+    monkeypatch.setattr(show, "console", screen)
+
+    show.rows(client.list_interactions(), title="All", columns=COLUMNS)
+    show.rows([], title="None", columns=COLUMNS)
+
+    shown = screen.file.getvalue()  # type: ignore[attr-defined] # a StringIO
+    assert "\u2026" not in shown
+    for text in (receipt.interaction_id, "2025-09-30 12:00:00", "Hiring Manager", "0.00002", "success", "none"):
+        assert text in shown
+    assert all(len(line) <= width for line in shown.splitlines())
 
 
 FAILURES = [
@@ -105,6 +128,9 @@ FAILURES = [
     (("import", "legacy", "--time-zone", "Mars/Base", "x.db"), 2, "must be a time zone of the IANA database"),
     (("list", "--limit", "0"), 2, "--limit"),
     (("--timeout", "0", "list"), 2, "must be more than 0 seconds"),
+    (("--target", "127.0.0.1:1", "info"), 1, "the server cannot be reached: is stewardd running there?"),
+    (("--timeout", "0.00001", "info"), 1, "no answer within the time given"),
+    (("list", "--session-id", "s", "--session", "ab" * 8), 2, "both name a session"),
     (("guess",), 2, "guess"),
 ]
 

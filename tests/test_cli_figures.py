@@ -199,7 +199,7 @@ def test_people_get_tables_of_what_is_computed(server: App, client: Client) -> N
         ("quality", *WINDOW): ("LOW_SUCCESS_RATE", "the success rate is 0.7500", "Thresholds", "min success rate"),
         ("performance",): ("p95 (s)", "cpu", "direction STABLE, last hour 25, hour before no data"),
         ("alerts", "evaluate"): ("FIRED", "high_response_time", "still firing"),
-        ("alerts",): ("1 alerts, newest first", "never"),
+        ("alerts",): ("1 alert\n", "never"),
         ("alerts", "set", "high_response_time", "--enable"): ("firing evaluations",),
         ("summary",): ("quality score", "db query time (s)"),
         ("health",): ("Score 0.6", "no complete backup exists", "firing: high_response_time (critical)"),

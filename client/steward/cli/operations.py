@@ -22,6 +22,7 @@ from steward.types import ComponentStatus, HealthScore, SystemHealth
 CANNOT_CONNECT, CALL_FAILED, NOT_SERVING = 2, 3, 4
 PAUSE = 0.1  # s between looks
 LOOK = 2.0  # s that a look may take
+UNITS = {"By": "bytes", "1": ""}  # of UCUM; what it has in braces is plain already
 
 
 def health(
@@ -64,8 +65,12 @@ def _document_line(found: SystemHealth) -> None:
 
 def _tell(found: SystemHealth) -> None:
     show.rows(found.components, title=f"Serving; {found.status.name}", columns=("name", "status", "reason"))
-    figures = [figure for each in found.components for figure in each.figures]
-    show.rows(figures, title="Figures", columns=("name", "value", "unit"))
+    figures = [
+        _Measured(each.name, figure.name, figure.value, UNITS.get(figure.unit, figure.unit.strip("{}")))
+        for each in found.components
+        for figure in each.figures
+    ]
+    show.rows(figures, title="Figures", columns=("component", "name", "value", "unit"))
     tell_score(found.score)
 
 
@@ -75,6 +80,14 @@ def _line(found: SystemHealth) -> None:
     known = "" if found.score.has_data else ", no data yet"
     score = f"score {show.cell(found.score.value)}{known}"
     show.said("  ".join(filter(None, (show.cell(found.checked_at), found.status.name, score, poor))))
+
+
+@dataclass(frozen=True)
+class _Measured:
+    component: str
+    name: str
+    value: float
+    unit: str
 
 
 @dataclass(frozen=True)
@@ -125,6 +138,6 @@ def info(ctx: typer.Context, json: Json = False) -> None:  # noqa: FBT002
         return
     limits, rpcs = found.limits, found.rpcs
     names = [name for name in show.plain(found) if name not in ("limits", "rpcs")]
-    show.console.print("\n".join(f"[bold]{name}[/] {show.cell(getattr(found, name))}" for name in names))
+    show.record(found, title="Server", columns=names)
     show.record(limits, title="Limits")
     show.rows(rpcs, title="RPCs since start", columns=("method", "calls", "errors", "mean_seconds", "p99_seconds"))

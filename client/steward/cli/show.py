@@ -7,21 +7,25 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from enum import Enum
 from itertools import islice
 from operator import attrgetter
 from typing import Any
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 PIPED_WIDTH = 200  # columns where there is no terminal to ask
+LEAST = 1e-6  # below it, numbers have an exponent
 
 UNKNOWN = "[dim]no data[/]"
 WRAPPED = ("message", "query", "question", "reason", "user_roles")  # what is long is not cut off
+WRAPPED_WIDTH = 24  # columns of the screen that a wrapped column needs to be read
 WIDE = 9  # columns from which on headings are stacked
 
 console = Console(highlight=False, width=None if sys.stdout and sys.stdout.isatty() else PIPED_WIDTH)
@@ -54,26 +58,69 @@ def plain(value: Any) -> Any:
 
 def record(value: Any, *, title: str, columns: Sequence[str] = ()) -> None:
     """Print the fields of *value* below each other, only those that *columns* names if it names any."""
-    table = Table(box=box.SIMPLE, show_header=False)
-    table.add_column(style="bold")
-    table.add_column()
+    table = _pairs()
     for name in columns or _names(value):
         table.add_row(_words(name), cell(getattr(value, name)))
     _print(table, title)
 
 
 def rows(values: Iterable[Any], *, title: str, columns: Sequence[str], unset: str = UNKNOWN) -> None:
-    """Print a line for each of *values*, with those of its fields, or of theirs by a dot, that *columns* names."""
+    """
+    Print a line for each of *values*, with those of its fields, or of theirs by a dot, that *columns* names.
+
+    Where the screen is too narrow for that, print the fields below each other: nothing is cut off.
+    """
+    found = [[attrgetter(column)(value) for column in columns] for value in values]
+    lines = [[unset if each is None else cell(each) for each in line] for line in found]
+    headings = [_words(column.rpartition(".")[2]) for column in columns]
+    stacked = [each.replace(" ", "\n") for each in headings]
+    if len(columns) < WIDE and _fits(headings, lines, columns):
+        _print(_beside(headings, lines, columns), title)
+    elif _fits(stacked, lines, columns):
+        _print(_beside(stacked, lines, columns), title)
+    else:
+        _print(_below(headings, lines), title)
+
+
+def _fits(headings: Sequence[str], lines: Sequence[Sequence[str]], columns: Sequence[str]) -> bool:
+    """Whether a table has room for all that is not wrapped."""
+    room = 1
+    for n, column in enumerate(columns):
+        parts = headings[n].split("\n")
+        width = max(map(cell_len, [*parts, *(Text.from_markup(line[n]).plain for line in lines)]))
+        room += 3 + (min(width, WRAPPED_WIDTH) if column in WRAPPED else width)
+    return room <= console.width
+
+
+def _beside(headings: Sequence[str], lines: Sequence[Sequence[str]], columns: Sequence[str]) -> Table:
+    """Return a table with a line for each of *lines*."""
     table = Table(caption_justify="left", box=box.SIMPLE_HEAD)
-    for column in columns:
-        heading = _words(column.rpartition(".")[2])
-        heading = heading.replace(" ", "\n") if len(columns) >= WIDE else heading
-        table.add_column(heading, no_wrap=column not in WRAPPED, overflow="ellipsis")
-    for value in values:
-        found = (attrgetter(column)(value) for column in columns)
-        table.add_row(*(unset if each is None else cell(each) for each in found))
-    table.caption = None if table.rows else "none"
-    _print(table, title)
+    for heading, column in zip(headings, columns, strict=True):
+        table.add_column(heading, no_wrap=column not in WRAPPED, overflow="fold")
+    for line in lines:
+        table.add_row(*line)
+    table.caption = None if lines else "none"
+    return table
+
+
+def _below(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> Table:
+    """Return a table with the values of each of *lines* below each other, for where they have no room beside."""
+    table = _pairs()
+    for n, line in enumerate(lines):
+        for heading, value in zip(headings, line, strict=True):
+            table.add_row(heading, value)
+        if n < len(lines) - 1:
+            table.add_row()
+    if not lines:
+        table.add_row("[dim]none[/]")
+    return table
+
+
+def _pairs() -> Table:
+    table = Table(box=box.SIMPLE, show_header=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    return table
 
 
 def _print(table: Table, title: str) -> None:
@@ -95,7 +142,8 @@ def cut(values: Iterator[Any], *, limit: int) -> tuple[list[Any], bool]:
 
 def newest(values: Sequence[Any], *, more: bool, name: str, columns: Sequence[str], unset: str = UNKNOWN) -> None:
     """Print *values*, called *name*, of which there may be *more*."""
-    title = f"{len(values)} {name}, newest first" + ("; there are more: see --limit" if more else "")
+    title = f"1 {name.removesuffix('s')}" if len(values) == 1 else f"{len(values)} {name}, newest first"
+    title += "; there are more: see --limit" if more else ""
     rows(values, title=title, columns=columns, unset=unset)
 
 
@@ -106,7 +154,7 @@ def said(text: str) -> None:
 
 def span(value: Any) -> str:
     """Return the window of *value* in words."""
-    return f"from {cell(value.since)} {'on' if value.until is None else f'to {cell(value.until)}'}"
+    return f"from {cell(value.since)} UTC {'on' if value.until is None else f'to {cell(value.until)} UTC'}"
 
 
 def cell(value: Any) -> str:  # noqa: PLR0911 -- a line for each kind
@@ -117,11 +165,11 @@ def cell(value: Any) -> str:  # noqa: PLR0911 -- a line for each kind
         case bool():
             return "yes" if value else "no"
         case float():
-            return f"{value:.4g}"
+            return _number(value)
         case datetime():
             return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
         case Enum():
-            return value.name
+            return value.name if value.value else UNKNOWN
         case Mapping():
             return ", ".join(f"{count} {kind}" for kind, count in value.items()) or "nothing"
         case list() | tuple():
@@ -129,6 +177,13 @@ def cell(value: Any) -> str:  # noqa: PLR0911 -- a line for each kind
     if dataclasses.is_dataclass(value):
         return ", ".join(f"{_words(name)} {cell(getattr(value, name))}" for name in _names(value))
     return escape("".join(map(_visible, str(value))))
+
+
+def _number(value: float) -> str:
+    """Return *value* to four digits, and to the ones where it has more, without an exponent while that is readable."""
+    if abs(value) >= 1000:  # noqa: PLR2004 -- four digits
+        return f"{value:.0f}"
+    return f"{value:.4g}" if abs(value) < LEAST else format(Decimal(f"{value:.4g}"), "f")
 
 
 def _names(value: Any) -> list[str]:
