@@ -266,6 +266,19 @@ def test_config_is_printed_with_secrets_masked() -> None:
     assert key not in done.stdout
 
 
+def test_config_refuses_what_serve_would_refuse() -> None:
+    """
+    A setting that cannot work is named before anything is started, and a bad key is not shown.
+    """
+    done = run("config", program="stewardd", STEWARD_PRIVACY_KEY="not-a-key")
+
+    assert (1, "", "stewardd: privacy_key: must be 64 hexadecimal digits\n") == (
+        done.returncode,
+        done.stdout,
+        done.stderr,
+    )
+
+
 REFUSED = [
     ({"STEWARD_LISTEN": "0.0.0.0:1"}, "listen: anyone who reaches this address could read"),
     ({"STEWARD_LISTEN": "nowhere"}, "listen: must be HOST:PORT"),

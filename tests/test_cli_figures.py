@@ -221,7 +221,7 @@ def test_health_says_when_there_is_nothing_to_judge_by(server: App) -> None:
     assert (True, False) == (found["serving"], found["score"]["has_data"])
     assert ["quality", "performance", "backup"] == [each["name"] for each in found["score"]["parts"]]
     assert "Score 0.4333: no data yet" in shown
-    assert "there is nothing whose completeness could count" in shown
+    assert "so the completeness of the data counts as 0" in shown
 
 
 METRICS = ", ".join(each.name.lower() for each in AlertMetric if each)

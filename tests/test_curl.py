@@ -104,6 +104,7 @@ def _document(lines: Iterable[str]) -> str:
 REFUSED = [
     ("GetPerformance", {"hours": 0}, "hours"),
     ("ListCommonQuestions", {"limit": 1001}, "limit"),
+    ("RecordBusinessMetric", {}, "figures"),
     ("GetBusinessReport", {"time_zone": "Mars/Base"}, "time_zone"),
     ("GetInsights", {"since": "2025-01-02T00:00:00Z", "until": "2025-01-01T00:00:00Z"}, "until"),
     ("SetAlertRule", {"name": "x", "metric": 99, "operator": 1, "threshold": 1}, "metric"),

@@ -181,7 +181,7 @@ def test_an_empty_store_has_no_data_yet(client: Client) -> None:
         reasons["backup"],
     )
     assert [
-        "no data yet: there is nothing whose completeness could count",
+        "no data yet, so the completeness of the data counts as 0",
         "no complete backup exists: no backup service yet",
     ] == [each.reason for part in found.score.parts for each in part.deductions]
 

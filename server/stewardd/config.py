@@ -5,6 +5,7 @@ A leaf. Each field's description is what `stewardd config` prints and the README
 """
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,6 +16,7 @@ from steward.errors import InvalidArgument
 from steward.types import FieldViolation
 
 LOCALHOST = "localhost"
+_KEY = re.compile(r"\s*[0-9a-fA-F]{64}\s*")
 Level = Literal["debug", "info", "warning", "error"]
 
 
@@ -55,6 +57,13 @@ class Config(BaseSettings):
         host, _, port = value.rpartition(":")
         if not host or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004 -- a port
             raise ValueError("must be HOST:PORT, such as 127.0.0.1:50051")
+        return value
+
+    @field_validator("privacy_key")
+    @classmethod
+    def _is_a_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _KEY.fullmatch(value.get_secret_value()):
+            raise ValueError("must be 64 hexadecimal digits")
         return value
 
     @model_validator(mode="after")

@@ -207,7 +207,7 @@ def _shared(part: ScorePart, parts: int) -> ScorePart:
 
 def _quality_deductions(report: QualityReport) -> Iterator[Deduction]:
     if not report.total_interactions:
-        yield Deduction(quality.COMPLETENESS_WEIGHT, f"{NO_DATA}: there is nothing whose completeness could count")
+        yield Deduction(quality.COMPLETENESS_WEIGHT, f"{NO_DATA}, so the completeness of the data counts as 0")
         return
     scored = [each for each in report.completeness if each.scored]
     for each in scored:

@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from steward import codec
+from steward.errors import InvalidArgument
 from steward.types import (
     BusinessDay,
     BusinessMetric,
     ContentAccess,
+    FieldViolation,
     InteractionFilter,
     MetricPoint,
     Rejection,
@@ -172,7 +174,9 @@ class DataManagement(DataManagementServiceServicer):
         self, request: business_pb2.RecordBusinessMetricRequest, context: Any
     ) -> business_pb2.RecordBusinessMetricResponse:
         now = datetime.now(UTC)
-        if request.WhichOneof("figures") == "day":
+        if request.WhichOneof("figures") is None:
+            raise InvalidArgument.of(FieldViolation("figures", "must be a metric or a day"))
+        if request.HasField("day"):
             day = codec.decode(BusinessDay, request.day)
             prepared, record_id = business.prepare_day(day, redactor=self._redactor, now=now), day.day_id
         else:
