@@ -207,6 +207,18 @@ def test_a_rule_cools_down_after_it_held() -> None:
     assert NOON + timedelta(seconds=80) == each.last_triggered_at
 
 
+@pytest.mark.parametrize("cooldown", [0.0, 60.0])
+def test_a_clock_that_was_set_back_silences_no_rule(cooldown: float) -> None:
+    """
+    A rule that last held at a time that is yet to come fires when it holds.
+    """
+    before = rule(cooldown_seconds=cooldown, last_triggered_at=NOON)
+
+    found = alerts.judge(before, 11, now=NOON - timedelta(days=1))
+
+    assert (FIRING, NOON - timedelta(days=1)) == (found.state, found.last_triggered_at)
+
+
 def test_an_alert_fires_is_watched_clears_and_survives_a_restart(tmp_path: Path) -> None:
     """
     What a watcher is told, what the history says and what the rule has counted agree, and outlive the server.

@@ -109,7 +109,9 @@ def judge(rule: AlertRule, value: float, *, now: datetime) -> AlertRule:
 
 
 def _is_cool(rule: AlertRule, now: datetime) -> bool:
-    return rule.last_triggered_at is None or now - rule.last_triggered_at >= timedelta(seconds=rule.cooldown_seconds)
+    if rule.last_triggered_at is None or now < rule.last_triggered_at:  # later: the clock was set back
+        return True
+    return now - rule.last_triggered_at >= timedelta(seconds=rule.cooldown_seconds)
 
 
 # Evaluating
