@@ -3,7 +3,9 @@ How the server is: components, server info, probes and reflection.
 """
 
 import shutil
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -227,6 +229,24 @@ def test_a_watcher_is_told_what_changes(client: Client) -> None:
 
     assert "none is firing" == alerts_of(first)
     assert (False, True) == (first.score.has_data, later.score.has_data)
+
+
+def test_watchers_are_told_while_others_ask(client: Client) -> None:
+    """
+    However often health is asked for meanwhile, who watches is told of a change.
+    """
+    watch = client.watch_system_health()
+    next(watch)
+    recorded(client, *(interaction(success=False, occurred_at=None) for _ in range(3)))
+
+    with ThreadPoolExecutor() as pool:
+        told, deadline = pool.submit(next, watch), time.monotonic() + 10
+        while not told.done() and time.monotonic() < deadline:
+            client.get_system_health()
+        in_time = told.done()
+
+    assert in_time
+    assert ComponentStatus.DEGRADED == told.result().status
 
 
 def alerts_of(found: SystemHealth) -> str:

@@ -78,7 +78,9 @@ class Health(HealthServiceServicer):
         """Look at health for those who watch it, if any do."""
         if not self._looks.watched or time.monotonic() < self._next_look:
             return
+        started = time.monotonic()
         self._looks.publish(await self._look())
+        self._next_look = time.monotonic() + LEISURE * (time.monotonic() - started)
 
     def stop_watches(self) -> None:
         """End the streams that go on until someone ends them."""
@@ -188,10 +190,8 @@ class Health(HealthServiceServicer):
         return codec.encode(health_pb2.GetServerInfoResponse, info)
 
     async def _look(self) -> SystemHealth:
-        started = time.monotonic()
         now = datetime.now(UTC)
         facts = await self._read(health.measure, self._store, key_source=self._key_source, now=now)
-        self._next_look = time.monotonic() + LEISURE * (time.monotonic() - started)
         return health.judge(facts, low_disk_bytes=self._low_disk_bytes, now=now)
 
     def _tell(self, events: tuple[AlertEvent, ...] | list[AlertEvent]) -> None:
