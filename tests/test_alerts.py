@@ -3,13 +3,15 @@ Alerts: rules, when they fire, what is told of it, and what a restart leaves of 
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
+from peewee import SqliteDatabase
 
 from steward import (
     Alert,
@@ -28,6 +30,7 @@ from steward import (
 )
 from stewardd import alerts
 from stewardd.rpc.feed import MOST_BEHIND, MOST_WATCHERS, Feed, Watch
+from stewardd.store import schema
 from stewardd.testing import running_server
 from tests import oracle
 from tests.samples import NOON, interaction, recorded
@@ -305,6 +308,34 @@ def test_an_alert_gets_worse_once_for_each_step(client: Client) -> None:
     assert [AlertEventKind.ESCALATED, AlertEventKind.FIRED] == [each.kind for each in second]
     assert () == third
     assert (CRITICAL, oracle.close(32 / 41), None) == (error.severity, error.value, error.ended_at)
+
+
+def test_a_long_history_takes_no_time_from_an_evaluation() -> None:
+    """
+    SQLite takes as many steps to evaluate the rules after a hundred alerts as after two.
+    """
+    db = SqliteDatabase(":memory:")
+    schema.migrate(db)
+    bad = alerts.evaluation(METRICS, now=NOON)
+    good = alerts.evaluation(replace(METRICS, success_rate=1.0, error_rate=0.0), now=NOON)
+
+    taken = []
+    for _ in range(50):
+        bad(db)
+        good(db)
+        taken.append(steps(db, good))
+
+    assert [taken[0]] * 50 == taken
+    db.close()
+
+
+def steps(db: SqliteDatabase, change: Callable[[SqliteDatabase], object]) -> int:
+    """Return how many steps SQLite takes for *change*."""
+    taken = count()
+    db.connection().set_progress_handler(lambda: next(taken) * 0, 1)
+    change(db)
+    db.connection().set_progress_handler(None, 1)
+    return next(taken)
 
 
 def test_a_rule_is_made_and_changed(client: Client) -> None:

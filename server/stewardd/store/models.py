@@ -172,7 +172,8 @@ class Alert(Model):
     ended_at = BigIntegerField(null=True)
 
     class Meta:
-        indexes = ((("started_at", "alert_id"), False),)
+        # The history by time; and the few that are firing, whatever the length of the history.
+        indexes = ((("started_at", "alert_id"), False), (("ended_at", "rule"), False))
 
 
 MODELS = (Meta, Session, Interaction, ContentAccess, BusinessMetric, MetricPoint, AlertRule, Alert)

@@ -101,7 +101,7 @@ def up(migrator: Any, db: SqliteDatabase) -> None:
 
         class Meta:
             database = db
-            indexes = ((("started_at", "alert_id"), False),)
+            indexes = ((("started_at", "alert_id"), False), (("ended_at", "rule"), False))
 
     db.create_tables([ContentAccess, BusinessMetric, MetricPoint, AlertRule, Alert], safe=False)
     migrator.migrate(
