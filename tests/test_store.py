@@ -12,7 +12,8 @@ import peewee
 import pytest
 from peewee import SqliteDatabase
 
-from steward import Client, FailedPrecondition, ResourceExhausted, Unavailable, ids
+from steward import Client, FailedPrecondition, MetricPoint, ResourceExhausted, Unavailable, ids
+from stewardd import performance
 from stewardd.privacy import Redactor
 from stewardd.rules import to_row
 from stewardd.store import Store, database, refuse_old_sqlite, schema, writer
@@ -241,6 +242,22 @@ def test_a_full_queue_refuses_with_a_time_to_come_back(store: Store, monkeypatch
     assert {("QUEUE_FULL", 0.1)} == {(each.reason, each.retry_after) for each in refused}
     assert 2 * len(stored) == len(store.rows(Interaction.select(Interaction.seq)))
     assert 20 == len(refused) + len(stored)
+
+
+def test_what_records_say_counts_in_the_queue(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    More text of labels than the queue takes is RESOURCE_EXHAUSTED, however few the records.
+    """
+    monkeypatch.setattr(writer, "MOST_QUEUED_BYTES", 100_000)
+    labels = {f"{number}": "v" * 1024 for number in range(32)}
+
+    async def flood() -> Any:
+        points = [performance.to_row(MetricPoint(name="m", value=1, labels=labels), redactor=REDACTOR)[0]] * 10
+        return await asyncio.gather(*(store.add([each]) for each in points), return_exceptions=True)
+
+    results = wait(flood())
+
+    assert {list, ResourceExhausted} == {type(each) for each in results}
 
 
 def test_a_closing_store_writes_what_waits_and_takes_no_more(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from stewardd.privacy import Redactor
 from stewardd.store import database, records, schema
 from stewardd.store.database import SQLITE_VERSION, broken, explained, refuse_old_sqlite
 from stewardd.store.models import Meta
-from stewardd.store.row import Kept, Record, Row, Stored
+from stewardd.store.row import Kept, Record, Row, Stored, record_weight
 from stewardd.store.writer import Writer, WriterFacts
 from stewardd.telemetry import Telemetry
 
@@ -90,7 +90,9 @@ class Store:
         Those that belong *together* are there when one of them is.
         """
         return await self._writer.change(
-            lambda db: records.add(db, rows, now=self._now(), together=together), rows=len(rows)
+            lambda db: records.add(db, rows, now=self._now(), together=together),
+            rows=len(rows),
+            size=record_weight(rows),
         )
 
     async def change(self, work: Callable[[SqliteDatabase], T]) -> T:

@@ -89,6 +89,11 @@ class PointRow(NamedTuple):
 Record = ContentRow | BusinessRow | PointRow
 
 
+def record_weight(rows: Sequence[Record]) -> int:
+    """Return about how many bytes of memory *rows* take: labels and metadata may be 36 KB each time."""
+    return ROW_OVERHEAD * len(rows) + sum(len(each) for row in rows for each in row if isinstance(each, str))
+
+
 class Kept(NamedTuple):
     """Since when a record is in the store."""
 

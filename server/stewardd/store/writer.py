@@ -93,13 +93,14 @@ class Writer:
         stored: list[Stored] = await self._submit(rows, len(rows), weight(rows))
         return stored
 
-    async def change(self, work: Callable[[SqliteDatabase], T], *, rows: int = 1) -> T:
+    async def change(self, work: Callable[[SqliteDatabase], T], *, rows: int = 1, size: int = ROW_OVERHEAD) -> T:
         """
-        Run *work*, which writes about so many *rows*, in a transaction; return what it returns, when that is on disk.
+        Run *work*, which writes about so many *rows* of *size* bytes in all, in a transaction; return what it returns,
+        when that is on disk.
 
         Raises as append does.
         """
-        result: T = await self._submit(work, rows, rows * ROW_OVERHEAD)
+        result: T = await self._submit(work, rows, size)
         return result
 
     def facts(self) -> WriterFacts:
