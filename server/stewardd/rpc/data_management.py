@@ -16,6 +16,7 @@ from steward.types import (
     FieldViolation,
     InteractionFilter,
     MetricPoint,
+    RecordReceipt,
     Rejection,
 )
 from steward.v1 import (
@@ -46,7 +47,7 @@ from stewardd import (
     sessions,
 )
 from stewardd.privacy import Redactor
-from stewardd.receipts import store_records, store_together
+from stewardd.receipts import PreparedRecord, store_records, store_together
 from stewardd.rpc.exports import Exports
 from stewardd.rpc.paging import Tokens, size
 from stewardd.rpc.readers import Readers
@@ -155,12 +156,10 @@ class DataManagement(DataManagementServiceServicer):
         self, request: performance_pb2.RecordMetricsRequest, context: Any
     ) -> performance_pb2.RecordMetricsResponse:
         ingest.check_batch(len(request.points), field="points")
-        points = [codec.or_rejection(MetricPoint, each) for each in request.points]
-        prepared = await self._prepare_on(performance.prepare, points, redactor=self._redactor, now=datetime.now(UTC))
+        prepared = await self._prepare_on(self._prepare_points, request.points)
         if request.all_or_nothing:
             ingest.demand_all(prepared, prefix="points[{}].")
-        outcomes = await store_records(self._store, prepared)
-        return performance_pb2.RecordMetricsResponse(outcomes=[codec.from_record_outcome(each) for each in outcomes])
+        return await self._prepare_on(_measured, await store_records(self._store, prepared))
 
     async def RecordContentAccess(
         self, request: content_pb2.RecordContentAccessRequest, context: Any
@@ -308,6 +307,10 @@ class DataManagement(DataManagementServiceServicer):
         interactions = map(codec.to_interaction, messages)
         return ingest.prepare(interactions, redactor=self._redactor, now=datetime.now(UTC))
 
+    def _prepare_points(self, messages: Sequence[performance_pb2.MetricPoint]) -> list[PreparedRecord | Rejection]:
+        points = (codec.or_rejection(MetricPoint, each) for each in messages)
+        return performance.prepare(points, redactor=self._redactor, now=datetime.now(UTC))
+
 
 def _limit(request: Any) -> int | None:
     limit: int | None = request.limit if request.HasField("limit") else None
@@ -320,3 +323,7 @@ def _recorded(
     # Plain fields, of which the messages are made at once: five times as fast as message by message.
     outcomes: Any = [codec.from_outcome(each) for each in ingest.outcomes(prepared, places)]
     return ingest_pb2.RecordInteractionsResponse(outcomes=outcomes)
+
+
+def _measured(outcomes: Sequence[RecordReceipt | Rejection]) -> performance_pb2.RecordMetricsResponse:
+    return performance_pb2.RecordMetricsResponse(outcomes=[codec.from_record_outcome(each) for each in outcomes])
