@@ -216,7 +216,7 @@ def test_so_many_exports_at_once_and_no_more() -> None:
     One over the limit is told to come back; one that is given up makes room.
     """
     with running_server(exports=2) as server, Client(server.target) as client:
-        fill(client, 20, query="x" * 60_000)
+        fill(client, 300, query="x" * 60_000)  # more than is on its way before anyone reads
         with grpc.insecure_channel(server.target) as channel:
             stub = DataManagementServiceStub(channel)
             calls = [stub.ExportInteractions(export_pb2.ExportInteractionsRequest()) for _ in range(2)]
@@ -230,7 +230,7 @@ def test_so_many_exports_at_once_and_no_more() -> None:
 
         assert isinstance(error, ResourceExhausted)
         assert ("TOO_MANY_EXPORTS", 2.0) == (error.reason, error.retry_after)
-        assert 20 == len(list(client.export_interactions()))
+        assert 300 == len(list(client.export_interactions()))
 
 
 def test_a_stop_ends_exports(tmp_path: Path) -> None:

@@ -44,6 +44,9 @@ class Config(BaseSettings):
     alert_seconds: Annotated[float, Field(ge=0.1, le=3600, description="how often the alert rules are evaluated")] = (
         10.0
     )
+    drain_seconds: Annotated[
+        float, Field(ge=0, le=60, description="how long calls that come while stopping are told to come back")
+    ] = 0.2
     stop_seconds: Annotated[
         float, Field(gt=0, le=60, description="how long calls under way may take when stopping")
     ] = 5.0

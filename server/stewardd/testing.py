@@ -52,6 +52,7 @@ def running_server(data: Path | None = None, **settings: object) -> Iterator[App
             "listen": ANY_PORT,
             "data": data or Path(scratch),
             "log_level": "error",
+            "drain_seconds": 0.0,
             **settings,
         }
         app = App(config.load(**listed))

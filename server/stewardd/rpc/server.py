@@ -38,7 +38,6 @@ WRITTEN = ("", SERVICES[0])  # what does not serve while the store cannot be wri
 PREPARERS = 2  # threads: more would only contend for Python's lock
 WATCH = 1.0  # s between looks at the store
 HEALTH_WATCH = 2.0  # s between looks at health for those who watch it
-DRAIN = 0.2  # s in which calls that still come are told to come back; later ones gRPC cancels without a word
 OPTIONS = (
     ("grpc.so_reuseport", 0),  # or a second server would share the port in silence
     ("grpc.max_receive_message_length", LIMITS.message_bytes),
@@ -76,6 +75,7 @@ class Server:
         )
         self._scheduler = Scheduler(telemetry=telemetry)
         self._alert_seconds = config.alert_seconds
+        self._drain_seconds = config.drain_seconds
         add_DataManagementServiceServicer_to_server(
             DataManagement(
                 store=store,
@@ -107,7 +107,7 @@ class Server:
         self._chain.drain()
         self._health.stop_watches()
         self._exports.stop()
-        await asyncio.sleep(DRAIN)
+        await asyncio.sleep(self._drain_seconds)  # later calls gRPC cancels without a word
         await self._server.stop(grace)
         self._store.interrupt()  # nobody waits for what is still being read
         self._read.close()
