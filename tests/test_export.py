@@ -293,3 +293,14 @@ def test_what_is_missing_or_changed_is_found() -> None:
     for messages in broken:
         with pytest.raises(StreamTruncated):
             taken(messages)
+
+
+def test_a_table_is_a_file_of_what_lists_show(client: Client) -> None:
+    """
+    By export_table each interaction is a row, in the order of arrival.
+    """
+    fill(client, 1200)
+
+    content = b"".join(client.export_table("interactions")).decode()
+
+    assert [each.interaction_id for each in listed(client)] == [row[:36] for row in content.splitlines()[1:]]

@@ -13,7 +13,7 @@ import grpc
 
 from steward import codec
 from steward.errors import Error
-from steward.exports import ExportCheck
+from steward.exports import ExportCheck, FileCheck, FilePart
 from steward.status import from_call
 from steward.transport import REPEATABLE, Retry, aio_channel, gone_by, target
 from steward.types import (
@@ -29,6 +29,9 @@ from steward.types import (
     CommonQuestions,
     ContentAccess,
     ContentReport,
+    ExportCompression,
+    ExportFormat,
+    FileChunk,
     Importable,
     ImportReport,
     Insights,
@@ -372,6 +375,63 @@ class AsyncClient:
                 await asyncio.sleep(delay)
                 attempt += 1
 
+    async def export_table(
+        self,
+        table: str,
+        *,
+        format: ExportFormat = ExportFormat.CSV,  # noqa: A002 -- as the .proto has it
+        compression: ExportCompression = ExportCompression.UNSPECIFIED,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        user_roles: Sequence[str] = (),
+        raw: bool = False,
+    ) -> AsyncIterator[bytes]:
+        """
+        Yield *table* as a file in that *format*, chunk by chunk; what is recorded meanwhile is not part of it.
+
+        A broken stream of CSV or JSON Lines without *compression* is gone on with, as often as it brings something in
+        between. At the end it is checked that all came. In CSV and XLSX a text that a spreadsheet would take for a
+        formula has an apostrophe before it, unless *raw*. Raises: InvalidArgument, FailedPrecondition, StreamTruncated.
+        """
+        async for part in self.export_table_parts(
+            table,
+            format=format,
+            compression=compression,
+            since=since,
+            until=until,
+            user_roles=user_roles,
+            raw=raw,
+        ):
+            if isinstance(part, FileChunk):
+                yield part.data
+
+    async def export_table_parts(
+        self,
+        table: str,
+        *,
+        format: ExportFormat = ExportFormat.CSV,  # noqa: A002 -- as the .proto has it
+        compression: ExportCompression = ExportCompression.UNSPECIFIED,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        user_roles: Sequence[str] = (),
+        raw: bool = False,
+        resume_token: str = "",
+    ) -> AsyncIterator[FilePart]:
+        """Yield what export_table does with its header, the tokens to go on with later, and its trailer."""
+        request = codec.request(
+            export_pb2.ExportTableRequest,
+            table=table,
+            format=format,
+            compression=compression,
+            since=since,
+            until=until,
+            user_roles=user_roles,
+            raw=raw,
+            resume_token=resume_token,
+        )
+        async for part in self._file(self._data.ExportTable, request):
+            yield part
+
     async def import_interactions(
         self, batches: AsyncIterable[Sequence[Importable]], *, timeout: float | None = None
     ) -> ImportReport:
@@ -495,6 +555,25 @@ class AsyncClient:
         """Return versions, limits, and how the RPCs have fared since the server started."""
         request = health_pb2.GetServerInfoRequest()
         return codec.decode(ServerInfo, await self._call(self._health.GetServerInfo, request))
+
+    async def _file(self, method: Any, request: Any) -> AsyncIterator[FilePart]:
+        """Yield the parts of a file, going on with a broken stream where that can be; see that all came."""
+        check, attempt = FileCheck(), 1
+        while not check.complete:
+            try:
+                async for message in self._watch(method, request):
+                    part = check.take(message)
+                    if isinstance(part, FileChunk) and part.resume_token:
+                        request.resume_token, attempt = part.resume_token, 1
+                    if part is not None:
+                        yield part
+                check.end()
+            except Error as error:
+                delay = self._retry.delay(error, attempt=attempt) if check.resumable else None
+                if delay is None:
+                    raise
+                await asyncio.sleep(delay)
+                attempt += 1
 
     async def _watch(self, method: Any, request: Any) -> AsyncIterator[Any]:
         """Yield what *method* streams, for as long as it does."""

@@ -6,9 +6,14 @@ Pure.
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
+from steward import codec
 from steward.errors import StreamTruncated
+from steward.types import FileChunk, FileHeader, FileTrailer
 from steward.v1 import export_pb2, interaction_pb2
+
+FilePart = FileHeader | FileChunk | FileTrailer
 
 
 class ExportCheck:
@@ -44,3 +49,50 @@ class ExportCheck:
             raise StreamTruncated(f"{self._rows} interactions came of {rows}")
         if digest != self._digest:
             raise StreamTruncated(f"the {rows} interactions that came are not those that were sent")
+
+
+class FileCheck:
+    """What came of a file so far, over however many streams it was resumed."""
+
+    def __init__(self) -> None:
+        self.complete = False
+        self.resumable = True  # whether what came can be gone on with, or nothing came yet
+        self._bytes: int | None = None  # with what came before; not known before the first header
+        self._digest = hashlib.sha256()
+
+    def take(self, message: Any) -> FilePart | None:
+        """Return the part in *message*, None for a second header. Raises: StreamTruncated when some is missing."""
+        match message.WhichOneof("part"):
+            case "header":
+                return self._begin(codec.decode(FileHeader, message.header))
+            case "chunk":
+                chunk = codec.decode(FileChunk, message.chunk)
+                self._digest.update(chunk.data)
+                self._bytes = (self._bytes or 0) + len(chunk.data)
+                self.resumable = bool(chunk.resume_token)
+                return chunk
+            case "trailer":
+                return self._end(codec.decode(FileTrailer, message.trailer))
+        return None
+
+    def end(self) -> None:
+        """See that the stream had its trailer. Raises: StreamTruncated when not."""
+        if not self.complete:
+            raise StreamTruncated(f"the file ended after {self._bytes or 0} bytes without its trailer")
+
+    def _begin(self, header: FileHeader) -> FileHeader | None:
+        self._digest = hashlib.sha256()
+        if self._bytes is None:
+            self._bytes = header.resumed_bytes
+            return header
+        if header.resumed_bytes != self._bytes:
+            raise StreamTruncated(f"the file goes on behind {header.resumed_bytes} bytes, and {self._bytes} came")
+        return None
+
+    def _end(self, trailer: FileTrailer) -> FileTrailer:
+        if trailer.bytes != self._bytes:
+            raise StreamTruncated(f"{self._bytes or 0} bytes came of {trailer.bytes}")
+        if trailer.sha256 != self._digest.digest():
+            raise StreamTruncated(f"the {trailer.bytes} bytes that came are not those that were sent")
+        self.complete = True
+        return trailer

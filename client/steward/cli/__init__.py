@@ -8,7 +8,18 @@ import sys
 
 import typer
 
-from steward.cli import alerts, figures, imports, insights, interactions, operations, performance, quality, reports
+from steward.cli import (
+    alerts,
+    exports,
+    figures,
+    imports,
+    insights,
+    interactions,
+    operations,
+    performance,
+    quality,
+    reports,
+)
 from steward.cli.options import Connection, Target, Timeout, whole
 from steward.errors import Error
 
@@ -48,6 +59,7 @@ for each in (
     app.command(each.__name__.rstrip("_"), short_help=whole(each))(each)
 app.add_typer(alerts.app, name="alerts", short_help=whole(alerts.alerts))
 app.add_typer(imports.app, name="import")
+app.add_typer(exports.app, name="export")
 
 
 def main() -> None:

@@ -26,6 +26,7 @@ from steward.types.analytics import (
 )
 from steward.types.business import BusinessDay, BusinessMetric, BusinessReport, DailyBusiness, RecordedBusinessMetric
 from steward.types.content import ContentAccess, ContentItem, ContentReport, ContentType
+from steward.types.exports import ExportCompression, ExportFormat, FileChunk, FileHeader, FileTrailer
 from steward.types.health import (
     LIMITS,
     Component,
@@ -109,9 +110,14 @@ __all__ = [
     "ContentType",
     "DailyBusiness",
     "Deduction",
+    "ExportCompression",
+    "ExportFormat",
     "FieldCompleteness",
     "FieldViolation",
     "Figure",
+    "FileChunk",
+    "FileHeader",
+    "FileTrailer",
     "Finding",
     "FindingKind",
     "FindingSeverity",

@@ -49,6 +49,7 @@ from stewardd import (
 from stewardd.privacy import Redactor
 from stewardd.receipts import PreparedRecord, store_records, store_together
 from stewardd.rpc.exports import Exports
+from stewardd.rpc.files import Files
 from stewardd.rpc.paging import Tokens, size
 from stewardd.rpc.readers import Readers
 from stewardd.rules import Prepared
@@ -67,6 +68,7 @@ class DataManagement(DataManagementServiceServicer):
         read: Readers,
         prepare: Readers,
         exports: Exports,
+        files: Files,
         conversion_queries: int,
     ) -> None:
         self._store = store
@@ -74,6 +76,7 @@ class DataManagement(DataManagementServiceServicer):
         self._read = read
         self._prepare_on = prepare
         self._exports = exports
+        self._files = files
         self._conversion_queries = conversion_queries
         self._tokens = Tokens(redactor, epoch=store.epoch)
 
@@ -276,6 +279,13 @@ class DataManagement(DataManagementServiceServicer):
         async with aclosing(self._exports.interactions(request)) as parts:
             async for part in parts:
                 yield part
+
+    async def ExportTable(
+        self, request: export_pb2.ExportTableRequest, context: Any
+    ) -> AsyncIterator[export_pb2.ExportTableResponse]:
+        async with aclosing(self._files.table(request)) as parts:
+            async for part in parts:
+                yield export_pb2.ExportTableResponse(**part)
 
     async def ImportInteractions(
         self, request_iterator: AsyncIterator[imports_pb2.ImportInteractionsRequest], context: Any

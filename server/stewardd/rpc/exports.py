@@ -44,6 +44,11 @@ class Exports:
         """End those that are under way, between two batches."""
         self._stopped = True
 
+    def go_on(self) -> None:
+        """Raise Unavailable when those that are under way are to end."""
+        if self._stopped:
+            raise Unavailable("the server is stopping", reason="STOPPING", retry_after=1.0)
+
     async def interactions(self, request: export_pb2.ExportInteractionsRequest) -> Parts:
         """Yield the parts of the export that *request* asks for. Raises: InvalidArgument, ResourceExhausted."""
         place = self._tokens.read(request)
@@ -53,12 +58,11 @@ class Exports:
             redactor=self._redactor,
             now=datetime.now(UTC),
         )
-        with self._place():
+        with self.place():
             progress = Progress(*place) if place else await self._read(export.begin, self._store)
             yield export_pb2.ExportInteractionsResponse(header=self._header(request, progress))
             while True:
-                if self._stopped:
-                    raise Unavailable("the server is stopping", reason="STOPPING", retry_after=1.0)
+                self.go_on()
                 batch = await self._read(self._batch, chosen, progress)
                 if batch is None:
                     break
@@ -70,7 +74,8 @@ class Exports:
             yield export_pb2.ExportInteractionsResponse(trailer=trailer)
 
     @contextmanager
-    def _place(self) -> Iterator[None]:
+    def place(self) -> Iterator[None]:
+        """Count one more as under way meanwhile. Raises: ResourceExhausted when there are as many as may be."""
         if self._running >= self._most:
             message = f"{self._most} exports are under way, which is as many as may"
             raise ResourceExhausted(message, reason="TOO_MANY_EXPORTS", retry_after=2.0)

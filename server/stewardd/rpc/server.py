@@ -21,6 +21,7 @@ from stewardd.privacy import Redactor
 from stewardd.rpc.chain import Chain
 from stewardd.rpc.data_management import DataManagement
 from stewardd.rpc.exports import Exports
+from stewardd.rpc.files import Files
 from stewardd.rpc.health import Health
 from stewardd.rpc.probe import Probe
 from stewardd.rpc.readers import Readers
@@ -83,6 +84,7 @@ class Server:
                 read=self._read,
                 prepare=self._prepare,
                 exports=self._exports,
+                files=Files(self._exports, store=store, redactor=redactor, read=self._read),
                 conversion_queries=config.conversion_queries,
             ),
             self._server,

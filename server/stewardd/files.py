@@ -1,0 +1,157 @@
+"""
+A table as a file, piece by piece, in steps that are short.
+
+Pure but for what it asks the store it is handed.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from steward.types import ExportCompression, ExportFormat, FieldViolation
+from stewardd import formats, tables
+from stewardd.filters import demand
+from stewardd.formats import Format, Writer
+from stewardd.store import Store
+from stewardd.tables import Pages, Style, Table
+
+PIECE = 128 * 1024  # bytes of what is not cut at rows
+FORMATS = {
+    ExportFormat.CSV: formats.CSV,
+    ExportFormat.JSONL: formats.JSONL,
+    ExportFormat.JSON: formats.JSON,
+}
+COMPRESSIONS: dict[ExportCompression, tuple[str, str, Callable[[], Any]]] = {
+    ExportCompression.GZIP: (".gz", "application/gzip", formats.gzip),
+    ExportCompression.ZSTD: (".zst", "application/zstd", formats.zstd),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far a file has come: what a resume token holds."""
+
+    key: int  # of the last row that was sent
+    last: int  # where it ends, fixed at the start
+    rows: int  # sent so far
+    bytes: int  # sent so far
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some bytes of a file, of which there may be none yet, and the place behind them."""
+
+    data: bytes
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that is asked for."""
+
+    table: Table
+    form: Format
+    compression: ExportCompression
+    style: Style
+    chosen: Sequence[Any]  # conditions
+
+    @property
+    def resumable(self) -> bool:
+        """Whether each of its pieces has whole rows, and the rest can be asked for."""
+        return self.form.resumable and not self.compression
+
+    @property
+    def name(self) -> str:
+        """What it should be called."""
+        return f"{self.table.name}.{self.form.suffix}" + (COMPRESSIONS[self.compression][0] if self.compression else "")
+
+    @property
+    def media_type(self) -> str:
+        """Its media type."""
+        return COMPRESSIONS[self.compression][1] if self.compression else self.form.media_type
+
+    def begin(self, store: Store) -> Place:
+        """Return its start, which says where it ends."""
+        return Place(0, tables.bound(store, self.table), 0, 0)
+
+    def pieces(self, store: Store, place: Place) -> Iterator[Piece]:
+        """Yield it from *place* on, in steps that are short."""
+        pages = Pages(store, self.table, self.chosen, style=self.style, weight=self.form.page)
+        writer = self.form.make(self.table.columns)
+        if self.resumable:
+            return _by_rows(pages, writer, place)
+        if self.compression:
+            writer = formats.Compressed(writer, COMPRESSIONS[self.compression][2]())
+        return _by_bytes(pages, writer, place)
+
+
+def choose(
+    table: str,
+    *,
+    file_format: int,
+    compression: int,
+    since: datetime | None,
+    until: datetime | None,
+    user_roles: Sequence[str],
+    raw: bool,
+    now: datetime,
+) -> File:
+    """Return the file that is asked for. Raises: InvalidArgument, naming each field that is wrong."""
+    chosen = tables.named(table)
+    demand(_violations(file_format, compression))
+    form = FORMATS[ExportFormat(file_format or ExportFormat.CSV)]
+    return File(
+        table=chosen,
+        form=form,
+        compression=ExportCompression(compression),
+        style=Style.HARMLESS if form.cells and not raw else form.style,
+        chosen=tables.choose(chosen, since=since, until=until, user_roles=user_roles, now=now),
+    )
+
+
+def _violations(file_format: int, compression: int) -> Iterator[FieldViolation]:
+    form = {0: formats.CSV, **{int(kind): each for kind, each in FORMATS.items()}}.get(file_format)
+    if form is None:
+        yield FieldViolation("format", f"must be one of {', '.join(each.name for each in FORMATS)}")
+    elif compression and compression not in list(COMPRESSIONS):
+        yield FieldViolation("compression", f"must be unset, or one of {', '.join(each.name for each in COMPRESSIONS)}")
+    elif compression and not form.text:
+        yield FieldViolation("compression", f"must be unset: {form.suffix} is compressed by itself")
+
+
+def _by_rows(pages: Pages, writer: Writer, place: Place) -> Iterator[Piece]:
+    """Yield whole rows: what follows each piece does not depend on those before it."""
+    data = b"" if place.bytes else writer.begin()
+    while rows := pages.after(place.key, place.last):
+        data += writer.add(rows)
+        place = Place(rows[-1][-1], place.last, place.rows + len(rows), place.bytes + len(data))
+        yield Piece(data, place)
+        data = b""
+    if data:
+        yield Piece(data, replace(place, bytes=place.bytes + len(data)))
+
+
+def _by_bytes(pages: Pages, writer: Writer, place: Place) -> Iterator[Piece]:
+    """Yield bytes as they come, none where a step brought too few."""
+    held, sent = bytearray(), 0
+    for part, reached in _written(pages, writer, place):
+        held += part
+        place = replace(reached, bytes=sent)
+        while len(held) >= PIECE:
+            data = bytes(held[:PIECE])
+            del held[:PIECE]
+            sent += len(data)
+            place = replace(place, bytes=sent)
+            yield Piece(data, place)
+        yield Piece(b"", place)
+    yield Piece(bytes(held), replace(place, bytes=sent + len(held)))
+
+
+def _written(pages: Pages, writer: Writer, place: Place) -> Iterator[tuple[bytes, Place]]:
+    yield writer.begin(), place
+    while rows := pages.after(place.key, place.last):
+        place = replace(place, key=rows[-1][-1], rows=place.rows + len(rows))
+        yield writer.add(rows), place
+    for part in writer.end():
+        yield part, place

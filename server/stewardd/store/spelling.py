@@ -1,0 +1,51 @@
+"""
+Values as text, spelled by the database as it reads them: ids, times, booleans, JSON, cells of a spreadsheet.
+
+The SQL here is SQLite's own. Pure: composes expressions and runs none.
+"""
+
+from typing import Any
+
+from peewee import Case, Value, fn
+
+_SECOND = 1_000_000  # us
+DANGEROUS = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"  # what a spreadsheet may take for the start of a formula
+
+
+def uuid_text(field: Any) -> Any:
+    """Return the 16 bytes of *field* as a UUID is written."""
+    parts: list[Any] = [
+        fn.HEX(fn.SUBSTR(field, start, size)) for start, size in ((1, 4), (5, 2), (7, 2), (9, 2), (11, 6))
+    ]
+    whole, *rest = parts
+    for each in rest:
+        whole = whole.concat(Value("-")).concat(each)
+    return fn.LOWER(whole)
+
+
+def time_text(field: Any) -> Any:
+    """Return the microseconds of *field* as 2025-09-30T12:00:00.000000Z, NULL when it is NULL."""
+    seconds = (field - (field < 0) * (_SECOND - 1)) / _SECOND  # rounded down: SQL rounds towards 0
+    whole = fn.STRFTIME("%Y-%m-%dT%H:%M:%S", seconds, "unixepoch")
+    return whole.concat(fn.PRINTF(".%06dZ", field - seconds * _SECOND))
+
+
+def boolean_text(field: Any) -> Any:
+    """Return *field* as true or false, NULL when it is NULL."""
+    return Case(None, [(field == 1, Value("true")), (field == 0, Value("false"))])
+
+
+def compact_json(field: Any) -> Any:
+    """Return the JSON of *field* without blanks or line breaks."""
+    return fn.JSON(field)
+
+
+def quoted_json(text: Any) -> Any:
+    """Return *text* as a string of JSON."""
+    return fn.JSON_QUOTE(text)
+
+
+def harmless(text: Any) -> Any:
+    """Return *text*, with one more apostrophe before it when but for those a spreadsheet takes it for a formula."""
+    first = fn.SUBSTR(fn.LTRIM(text, "'").concat(Value("a")), 1, 1)  # something there always is
+    return Case(None, [(fn.INSTR(DANGEROUS, first) > 0, Value("'").concat(text))], text)
