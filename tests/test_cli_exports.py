@@ -229,3 +229,18 @@ def test_a_server_that_is_away_leaves_nothing(tmp_path: Path) -> None:
 
     assert 1 == done.returncode
     assert [] == names(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.jsonl.zst", "a.json", "a.parquet", "a.arrow", "a.xlsx"])
+def test_each_suffix_makes_its_kind_of_file(server: App, client: Client, tmp_path: Path, name: str) -> None:
+    """
+    A file begins as its suffix promises, and is what the client gets.
+    """
+    many(client, 100)
+    magic = {"gz": b"\x1f\x8b", "zst": b"\x28\xb5\x2f\xfd", "json": b"[", "parquet": b"PAR1", "xlsx": b"PK"}
+
+    done = export(server, tmp_path, "interactions", "--output", name)
+
+    assert (0, "") == (done.returncode, done.stderr)
+    assert [name] == names(tmp_path)
+    assert (tmp_path / name).read_bytes().startswith(magic.get(name.rpartition(".")[2], b"\xff\xff\xff\xff"))

@@ -3,18 +3,24 @@ Tables as files: every column, every value, every format, resumed at any chunk.
 """
 
 import csv
+import gzip
 import io
 import json
 import re
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import grpc
+import openpyxl
+import pyarrow as pa
 import pytest
+import zstandard
+from pyarrow import parquet
 
-from steward import Client, ExportCompression, ExportFormat, InvalidArgument, StreamTruncated
+from steward import Client, ExportCompression, ExportFormat, FailedPrecondition, InvalidArgument, StreamTruncated
 from steward.exports import FileCheck
 from steward.legacy import LegacyFile
 from steward.status import from_call
@@ -23,8 +29,9 @@ from steward.v1 import export_pb2
 from steward.v1.data_management_service_pb2_grpc import DataManagementServiceStub
 from stewardd.app import App
 from stewardd.store.models import MODELS, Meta
-from stewardd.tables import TABLES
+from stewardd.tables import TABLES, Kind
 from stewardd.testing import running_server
+from stewardd.workbook import Workbook
 from tests.samples import NOON, interaction, recorded
 
 DATA = Path(__file__).parent.parent.parent / "shared" / "data"
@@ -405,6 +412,186 @@ def test_what_is_missing_or_changed_is_found(filled: Client) -> None:
             check(messages)
 
 
+FORMS = [
+    (ExportFormat.CSV, ExportCompression.UNSPECIFIED),
+    (ExportFormat.CSV, ExportCompression.GZIP),
+    (ExportFormat.JSONL, ExportCompression.UNSPECIFIED),
+    (ExportFormat.JSONL, ExportCompression.ZSTD),
+    (ExportFormat.JSON, ExportCompression.UNSPECIFIED),
+    (ExportFormat.JSON, ExportCompression.GZIP),
+    (ExportFormat.PARQUET, ExportCompression.UNSPECIFIED),
+    (ExportFormat.ARROW, ExportCompression.UNSPECIFIED),
+    (ExportFormat.XLSX, ExportCompression.UNSPECIFIED),
+]
+
+
+def opened(content: bytes, form: ExportFormat, compression: ExportCompression) -> list[dict[str, Any]]:
+    """Return the rows of a file of whatever kind."""
+    if compression is ExportCompression.GZIP:
+        content = gzip.decompress(content)
+    elif compression is ExportCompression.ZSTD:
+        content = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(content)).read()
+    match form:
+        case ExportFormat.CSV:
+            return list(cells(content))
+        case ExportFormat.JSONL:
+            return objects(content)
+        case ExportFormat.JSON:
+            return list(json.loads(content))
+        case ExportFormat.PARQUET:
+            return list(parquet.read_table(io.BytesIO(content)).to_pylist())
+        case ExportFormat.ARROW:
+            return list(pa.ipc.open_stream(content).read_all().to_pylist())
+    header, *rows = openpyxl.load_workbook(io.BytesIO(content)).active.iter_rows(values_only=True)
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize(("form", "compression"), FORMS)
+def test_every_format_has_every_row(
+    filled: Client, table: str, form: ExportFormat, compression: ExportCompression
+) -> None:
+    """
+    Whatever the format and the compression, a file opens again with the rows and texts of JSON Lines.
+    """
+    expected = objects(whole(filled, table, format=ExportFormat.JSONL))
+    texts = [each.name for each in TABLES[table].columns if each.kind in (Kind.TEXT, Kind.UUID, Kind.PSEUDONYM)]
+    cautious = form in (ExportFormat.CSV, ExportFormat.XLSX)
+
+    found = opened(whole(filled, table, format=form, compression=compression), form, compression)
+
+    assert ROWS[table] == len(found)
+    assert list(expected[0]) == list(found[0])
+    for row, each in zip(expected, found, strict=True):
+        for name in texts:
+            text = harmless(row[name]) if cautious else row[name]
+            assert (unescaped(text) if form is ExportFormat.XLSX else text) == (each[name] or "")
+
+
+def unescaped(text: str) -> str:
+    """Return *text* as openpyxl reads it: it leaves XML's escapes of what XML cannot hold, and ends lines with LF."""
+    escaped = re.sub("_x[0-9A-Fa-f]{4}_", lambda match: f"_x005F{match[0]}", text)
+    return re.sub("[\x01-\x08\x0b-\x1f]", lambda match: f"_x{ord(match[0]):04X}_", escaped)
+
+
+@pytest.mark.parametrize("form", [ExportFormat.PARQUET, ExportFormat.ARROW])
+def test_columns_are_typed(filled: Client, form: ExportFormat) -> None:
+    """
+    Times, booleans, integers and floats are such in Arrow and Parquet, and their values are those of lists.
+    """
+    content = whole(filled, "interactions", format=form)
+    found = parquet.read_table(io.BytesIO(content)) if form is ExportFormat.PARQUET else None
+    found = found or pa.ipc.open_stream(content).read_all()
+    listed = sorted(filled.list_interactions(page_size=1000), key=lambda each: each.seq)
+
+    kinds = [pa.string(), pa.string(), *[pa.timestamp("us", tz="UTC")] * 2, *[pa.string()] * 3, pa.float64()]
+    kinds += [*[pa.int64()] * 3, pa.bool_(), pa.float64(), pa.bool_(), pa.int64(), pa.timestamp("us", tz="UTC")]
+    assert kinds == found.schema.types
+    assert [{name: getattr(each, name) for name in COLUMNS} for each in listed] == found.to_pylist()
+    assert len(NASTY) == len(found.to_pandas())
+
+
+@pytest.mark.parametrize("table", ["interactions", "content"])
+@pytest.mark.parametrize(("form", "compression"), FORMS)
+def test_every_format_can_be_empty(
+    asked: Client, table: str, form: ExportFormat, compression: ExportCompression
+) -> None:
+    """
+    Without rows each file still opens, with its columns where it has any.
+    """
+    assert [] == opened(whole(asked, table, format=form, compression=compression), form, compression)
+
+
+def test_what_is_compressed_by_itself_is_not_compressed_again(asked: Client) -> None:
+    """
+    A compression with Parquet, Arrow or XLSX is refused.
+    """
+    for form in (ExportFormat.PARQUET, ExportFormat.ARROW, ExportFormat.XLSX):
+        with pytest.raises(InvalidArgument) as caught:
+            whole(asked, "interactions", format=form, compression=ExportCompression.GZIP)
+        assert ["compression"] == [each.field for each in caught.value.violations]
+
+
+def test_without_pyarrow_the_extra_is_named(asked: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A server that lacks pyarrow refuses Parquet and Arrow, and says what to install.
+    """
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+
+    for form in (ExportFormat.PARQUET, ExportFormat.ARROW):
+        with pytest.raises(FailedPrecondition, match=r"steward-data\[parquet\]"):
+            whole(asked, "interactions", format=form)
+
+
+def test_a_workbook_takes_numbers_and_truth_values_as_such(filled: Client) -> None:
+    """
+    In XLSX numbers are numbers, booleans are booleans, and no text is a formula or a link.
+    """
+    content = whole(filled, "interactions", format=ExportFormat.XLSX, raw=True)
+    sheet = openpyxl.load_workbook(io.BytesIO(content)).active
+    expected = objects(whole(filled, "interactions", format=ExportFormat.JSONL))
+
+    for name in ("response_time_seconds", "response_length", "success", "follow_up_query"):
+        column = COLUMNS.index(name)
+        found = [row[column].value for row in sheet.iter_rows(min_row=2)]
+        assert [None if each[name] is None else pytest.approx(each[name]) for each in expected] == found
+    assert {"s"} == {each.data_type for each in sheet["F"]} | {each.data_type for each in sheet["A"]}
+
+
+def test_a_text_too_long_for_a_cell_is_named(tmp_path: Path) -> None:
+    """
+    Row and column of a text that Excel cannot hold are named, and nothing is left of the scratch files.
+    """
+    with running_server(tmp_path) as server, Client(server.target) as client:
+        recorded(client, interaction(), interaction(query="x" * 32_768))
+        with pytest.raises(InvalidArgument, match=r"row 2, column query, .* CSV") as caught:
+            whole(client, "interactions", format=ExportFormat.XLSX)
+
+        assert ["format"] == [each.field for each in caught.value.violations]
+        assert [] == list((tmp_path / "scratch").iterdir())
+
+
+def test_a_workbook_that_is_given_up_leaves_nothing(tmp_path: Path) -> None:
+    """
+    Cancelled in the middle, the scratch files of an export go before the server stops.
+    """
+    with running_server(tmp_path) as server, Client(server.target) as client:
+        many(client, 500)
+        with grpc.insecure_channel(server.target) as channel:
+            request = export_pb2.ExportTableRequest(table="interactions", format=int(ExportFormat.XLSX))  # type: ignore[arg-type] # its number
+            call = DataManagementServiceStub(channel).ExportTable(request)
+            next(call)
+            call.cancel()
+
+    assert [] == list((tmp_path / "scratch").iterdir())
+
+
+def test_scratch_files_of_a_crash_are_gone_at_start(tmp_path: Path) -> None:
+    """
+    What a killed server left in its scratch directory goes when it starts again; the directory is its owner's only.
+    """
+    left = tmp_path / "scratch" / "export-1"
+    left.mkdir(parents=True)
+    (left / "workbook.xlsx").write_bytes(b"half")
+
+    with running_server(tmp_path):
+        assert [] == list((tmp_path / "scratch").iterdir())
+        assert 0o700 == (tmp_path / "scratch").stat().st_mode & 0o777
+
+
+def test_sheets_go_on_in_a_next_one(tmp_path: Path) -> None:
+    """
+    More rows than a sheet takes are on several, each with the header.
+    """
+    book = Workbook(TABLES["alerts"].columns, name="alerts", scratch=tmp_path, sheet_rows=2)
+    book.begin()
+    book.add([(number, "r", "m", "GT", 0.5, 1.0, "HIGH", "t", None, number) for number in range(5)])
+    sheets = openpyxl.load_workbook(io.BytesIO(b"".join(book.end()))).worksheets
+
+    assert [("alerts", 3), ("alerts 2", 3), ("alerts 3", 2)] == [(each.title, each.max_row) for each in sheets]
+    assert ["alert_id", 4] == [each.value for each in sheets[2]["A"]]
+
+
 def test_the_predecessors_file_comes_out_again(client: Client) -> None:
     """
     A real file of the predecessor, imported, is all there in every table.
@@ -419,6 +606,10 @@ def test_the_predecessors_file_comes_out_again(client: Client) -> None:
 
     assert 100 == len(cells(whole(client, "interactions"))) == stored["interactions"]
     assert 10 == len(objects(whole(client, "sessions", format=ExportFormat.JSONL)))
+    for table in TABLES:
+        count = len(objects(whole(client, table, format=ExportFormat.JSONL)))
+        for form, compression in FORMS:
+            assert count == len(opened(whole(client, table, format=form, compression=compression), form, compression))
     for row in cells(whole(client, "interactions")):
         datetime.strptime(row["occurred_at"], "%Y-%m-%dT%H:%M:%S.%f%z")
 

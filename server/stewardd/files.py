@@ -4,11 +4,16 @@ A table as a file, piece by piece, in steps that are short.
 Pure but for what it asks the store it is handed.
 """
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from steward.errors import Unavailable
 from steward.types import ExportCompression, ExportFormat, FieldViolation
 from stewardd import formats, tables
 from stewardd.filters import demand
@@ -21,6 +26,9 @@ FORMATS = {
     ExportFormat.CSV: formats.CSV,
     ExportFormat.JSONL: formats.JSONL,
     ExportFormat.JSON: formats.JSON,
+    ExportFormat.PARQUET: formats.PARQUET,
+    ExportFormat.ARROW: formats.ARROW,
+    ExportFormat.XLSX: formats.XLSX,
 }
 COMPRESSIONS: dict[ExportCompression, tuple[str, str, Callable[[], Any]]] = {
     ExportCompression.GZIP: (".gz", "application/gzip", formats.gzip),
@@ -75,15 +83,15 @@ class File:
         """Return its start, which says where it ends."""
         return Place(0, tables.bound(store, self.table), 0, 0)
 
-    def pieces(self, store: Store, place: Place) -> Iterator[Piece]:
-        """Yield it from *place* on, in steps that are short."""
+    def pieces(self, store: Store, place: Place, *, scratch: Path) -> Iterator[Piece]:
+        """Yield it from *place* on, in steps that are short; what it keeps in *scratch* is gone afterwards."""
         pages = Pages(store, self.table, self.chosen, style=self.style, weight=self.form.page)
-        writer = self.form.make(self.table.columns)
-        if self.resumable:
-            return _by_rows(pages, writer, place)
-        if self.compression:
-            writer = formats.Compressed(writer, COMPRESSIONS[self.compression][2]())
-        return _by_bytes(pages, writer, place)
+        with own(scratch) if self.form.scratch else nullcontext(scratch) as directory:
+            writer = self.form.make(self.table, directory)
+            if self.compression:
+                writer = formats.Compressed(writer, COMPRESSIONS[self.compression][2]())
+            with closing(writer):
+                yield from (_by_rows if self.resumable else _by_bytes)(pages, writer, place)
 
 
 def choose(
@@ -97,10 +105,11 @@ def choose(
     raw: bool,
     now: datetime,
 ) -> File:
-    """Return the file that is asked for. Raises: InvalidArgument, naming each field that is wrong."""
+    """Return the file that is asked for. Raises: InvalidArgument by field, FailedPrecondition without pyarrow."""
     chosen = tables.named(table)
     demand(_violations(file_format, compression))
     form = FORMATS[ExportFormat(file_format or ExportFormat.CSV)]
+    form.demand()
     return File(
         table=chosen,
         form=form,
@@ -118,6 +127,23 @@ def _violations(file_format: int, compression: int) -> Iterator[FieldViolation]:
         yield FieldViolation("compression", f"must be unset, or one of {', '.join(each.name for each in COMPRESSIONS)}")
     elif compression and not form.text:
         yield FieldViolation("compression", f"must be unset: {form.suffix} is compressed by itself")
+
+
+def clear(scratch: Path) -> None:
+    """Make *scratch* an empty directory for its owner only: what a crash left there goes."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(mode=0o700, exist_ok=True)
+
+
+@contextmanager
+def own(scratch: Path) -> Iterator[Path]:
+    """Have a directory in *scratch* meanwhile. Raises: Unavailable when what is written there has no room."""
+    try:
+        with TemporaryDirectory(prefix="export-", dir=scratch) as directory:
+            yield Path(directory)
+    except OSError as error:
+        message = f"the server has no room for the scratch files of an export: {error.strerror}"
+        raise Unavailable(message, reason="STORAGE_FULL", retry_after=1.0) from error
 
 
 def _by_rows(pages: Pages, writer: Writer, place: Place) -> Iterator[Piece]:

@@ -9,14 +9,18 @@ import io
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import zstandard
 
-from stewardd.tables import Column, Style
+from stewardd.columnar import Columnar, demand_pyarrow
+from stewardd.tables import Column, Style, Table
+from stewardd.workbook import Workbook
 
 Row = tuple[Any, ...]  # with the key at its end
 
+LARGE_PAGE = 512 * 1024  # characters
 TEXT_PAGE = 112 * 1024  # characters: with most texts, chunks of 64 to 256 KiB
 
 
@@ -35,8 +39,12 @@ class Writer(Protocol):
         """Yield the rest of the file in small steps."""
         ...
 
+    def close(self) -> None:
+        """Let go of what it holds, done or not."""
+        return
 
-class Csv:
+
+class Csv(Writer):
     """Comma-separated values by RFC 4180."""
 
     def __init__(self, columns: Sequence[Column]) -> None:
@@ -58,7 +66,7 @@ def _lines(rows: Any) -> bytes:
     return text.getvalue().encode()
 
 
-class JsonLines:
+class JsonLines(Writer):
     """A JSON object a line, or with *array* one array of them."""
 
     def __init__(self, columns: Sequence[Column], *, array: bool = False) -> None:
@@ -82,7 +90,7 @@ class JsonLines:
             yield b"]\n" if self._first else b"\n]\n"
 
 
-class Compressed:
+class Compressed(Writer):
     """What another writer writes, compressed."""
 
     def __init__(self, writer: Writer, compressor: Any) -> None:
@@ -98,6 +106,9 @@ class Compressed:
     def end(self) -> Iterator[bytes]:
         yield from map(self._pressed, self._writer.end())
         yield self._compressor.flush()
+
+    def close(self) -> None:
+        self._writer.close()
 
     def _pressed(self, data: bytes) -> bytes:
         pressed: bytes = self._compressor.compress(data)
@@ -120,14 +131,43 @@ class Format:
 
     suffix: str
     media_type: str
-    make: Callable[[Sequence[Column]], Writer]
+    make: Callable[[Table, Path], Writer]  # for a table, with a directory for scratch files
     style: Style
     page: int = TEXT_PAGE  # characters of text, about
     text: bool = True  # whether it is compressed on request
     resumable: bool = False  # whether it is the same from any row on, whatever came before
     cells: bool = False  # whether a spreadsheet may take its texts for formulas
+    scratch: bool = False  # whether it needs the directory
+    demand: Callable[[], None] = lambda: None  # raises when it cannot be made here
 
 
-CSV = Format("csv", "text/csv", Csv, Style.CELLS, resumable=True, cells=True)
-JSONL = Format("jsonl", "application/jsonl", JsonLines, Style.JSON, resumable=True)
-JSON = Format("json", "application/json", lambda columns: JsonLines(columns, array=True), Style.JSON)
+CSV = Format("csv", "text/csv", lambda table, _: Csv(table.columns), Style.CELLS, resumable=True, cells=True)
+JSONL = Format("jsonl", "application/jsonl", lambda table, _: JsonLines(table.columns), Style.JSON, resumable=True)
+JSON = Format("json", "application/json", lambda table, _: JsonLines(table.columns, array=True), Style.JSON)
+PARQUET = Format(
+    "parquet",
+    "application/vnd.apache.parquet",
+    lambda table, _: Columnar(table.columns, parquet=True),
+    Style.PLAIN,
+    page=LARGE_PAGE,
+    text=False,
+    demand=demand_pyarrow,
+)
+ARROW = Format(
+    "arrow",
+    "application/vnd.apache.arrow.stream",
+    lambda table, _: Columnar(table.columns),
+    Style.PLAIN,
+    page=LARGE_PAGE,
+    text=False,
+    demand=demand_pyarrow,
+)
+XLSX = Format(
+    "xlsx",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    lambda table, scratch: Workbook(table.columns, name=table.name, scratch=scratch),
+    Style.CELLS,
+    text=False,
+    cells=True,
+    scratch=True,
+)

@@ -21,6 +21,7 @@ from stewardd.rpc.paging import Tokens
 from stewardd.rpc.readers import Readers
 from stewardd.store import Store
 
+SCRATCH = "scratch"  # in the data directory
 _PLACE = struct.Struct(">qqqq")
 
 Parts = AsyncGenerator[dict[str, Any], None]  # each the one field of a response
@@ -32,6 +33,8 @@ class Files:
     def __init__(self, exports: Exports, *, store: Store, redactor: Redactor, read: Readers) -> None:
         self._exports = exports
         self._store = store
+        self._scratch = store.path.parent / SCRATCH
+        files.clear(self._scratch)
         self._read = read
         self._tokens = Tokens(
             redactor, epoch=store.epoch, purpose="export", packing=_PLACE, field="resume_token", beside=()
@@ -53,7 +56,7 @@ class Files:
         with self._exports.place():
             place = Place(*found) if found else await self._read(file.begin, self._store)
             yield {"header": self._header(file.name, file.media_type, place)}
-            steps = _Steps(file.pieces(self._store, place), place)
+            steps = _Steps(file.pieces(self._store, place, scratch=self._scratch), place)
             async for piece in self._run(steps):
                 token = self._tokens.make(request, astuple(piece.place)) if file.resumable else ""
                 yield {"chunk": export_pb2.FileChunk(data=piece.data, resume_token=token)}
