@@ -3,6 +3,7 @@ Taking interactions out: whole, in order, resumed, and checked.
 """
 
 import hashlib
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -251,6 +252,18 @@ def test_a_stop_ends_exports(tmp_path: Path) -> None:
 
     assert isinstance(from_call(caught.value), Unavailable)
     assert timedelta(seconds=8) > took
+
+
+def test_a_summary_is_of_what_was_recorded(client: Client) -> None:
+    """
+    export_summary gives the figures of a window as a file with a name, and what is left out of the window is not in it.
+    """
+    recorded(client, interaction(), interaction(occurred_at=NOON - timedelta(days=1)))
+
+    file = client.export_summary(since=NOON, until=NOON + timedelta(hours=1))
+
+    figures = json.loads(file.content)["user_interactions"]["interactions"]
+    assert ("summary.json", "application/json", 1) == (file.name, file.media_type, figures["total"])
 
 
 def parts(count: int) -> list[Part]:

@@ -13,7 +13,7 @@ import grpc
 
 from steward import codec
 from steward.errors import Error
-from steward.exports import ExportCheck, FileCheck, FilePart
+from steward.exports import ExportCheck, FileCheck, FilePart, exported_file
 from steward.status import from_call
 from steward.transport import REPEATABLE, Retry, aio_channel, gone_by, target
 from steward.types import (
@@ -30,6 +30,7 @@ from steward.types import (
     ContentAccess,
     ContentReport,
     ExportCompression,
+    ExportedFile,
     ExportFormat,
     FileChunk,
     Importable,
@@ -431,6 +432,31 @@ class AsyncClient:
         )
         async for part in self._file(self._data.ExportTable, request):
             yield part
+
+    async def export_summary(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        chosen: InteractionFilter | None = None,
+        format: ExportFormat = ExportFormat.UNSPECIFIED,  # noqa: A002 -- as the .proto calls it
+        raw: bool = False,
+    ) -> ExportedFile:
+        """
+        Return the figures of the *chosen* of a window, by default the last 30 days, as one file: JSON, or CSV.
+
+        Cells of CSV that a spreadsheet would take for a formula are preceded by an apostrophe unless *raw*.
+        Raises: InvalidArgument, StreamTruncated when the file is not what was sent.
+        """
+        request = codec.request(
+            export_pb2.ExportSummaryRequest,
+            since=since,
+            until=until,
+            filter=codec.from_filter(chosen),
+            format=format,
+            raw=raw,
+        )
+        return exported_file(await self._call(self._data.ExportSummary, request))
 
     async def import_interactions(
         self, batches: AsyncIterable[Sequence[Importable]], *, timeout: float | None = None

@@ -10,7 +10,7 @@ from typing import Any
 
 from steward import codec
 from steward.errors import StreamTruncated
-from steward.types import FileChunk, FileHeader, FileTrailer
+from steward.types import ExportedFile, FileChunk, FileHeader, FileTrailer
 from steward.v1 import export_pb2, interaction_pb2
 
 FilePart = FileHeader | FileChunk | FileTrailer
@@ -96,3 +96,12 @@ class FileCheck:
             raise StreamTruncated(f"the {trailer.bytes} bytes that came are not those that were sent")
         self.complete = True
         return trailer
+
+
+def exported_file(message: export_pb2.ExportSummaryResponse) -> ExportedFile:
+    """Return the file in *message*. Raises: StreamTruncated when it is not what was sent."""
+    if hashlib.sha256(message.content).digest() != message.sha256:
+        raise StreamTruncated(
+            f"the {len(message.content)} bytes that came of {message.name} are not those that were sent"
+        )
+    return ExportedFile(message.name, message.media_type, message.content)

@@ -66,7 +66,11 @@ def report(
     if not 1 <= hours <= MOST_HOURS:
         raise InvalidArgument.of(FieldViolation("hours", f"must be 1 to {MOST_HOURS}; unset means {HOURS}"))
     check_filter(chosen, now=now, prefix="filter.")
-    span = window(None, until, default=timedelta(hours=hours), now=now)
+    return over(store, window(None, until, default=timedelta(hours=hours), now=now), chosen, redactor=redactor, now=now)
+
+
+def over(store: Store, span: Window, chosen: InteractionFilter, *, redactor: Redactor, now: datetime) -> Performance:
+    """Say how the *chosen* interactions of *span* fared. Both were checked by the caller."""
     inside = [*span.within(Interaction.occurred_at), *conditions(chosen, redactor=redactor)]
     with store.snapshot():
         return _report(store, span, inside, now)

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TransferSpeedColumn
 
-from steward.cli import show
+from steward.cli import exports_summary, show
 from steward.cli.options import Json, Roles, Since, Until, client, names, parser
 from steward.cli.parts import Part
 from steward.errors import Error
@@ -213,3 +213,6 @@ def _shown(parts: Iterator[FilePart], progress: Progress) -> Iterator[FilePart]:
             progress.advance(task, len(each.data))
         elif isinstance(each, FileHeader) and each.resumed_bytes:
             progress.update(task, completed=each.resumed_bytes)
+
+
+app.command("summary")(exports_summary.summary)

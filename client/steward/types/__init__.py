@@ -26,7 +26,7 @@ from steward.types.analytics import (
 )
 from steward.types.business import BusinessDay, BusinessMetric, BusinessReport, DailyBusiness, RecordedBusinessMetric
 from steward.types.content import ContentAccess, ContentItem, ContentReport, ContentType
-from steward.types.exports import ExportCompression, ExportFormat, FileChunk, FileHeader, FileTrailer
+from steward.types.exports import ExportCompression, ExportedFile, ExportFormat, FileChunk, FileHeader, FileTrailer
 from steward.types.health import (
     LIMITS,
     Component,
@@ -112,6 +112,7 @@ __all__ = [
     "Deduction",
     "ExportCompression",
     "ExportFormat",
+    "ExportedFile",
     "FieldCompleteness",
     "FieldViolation",
     "Figure",

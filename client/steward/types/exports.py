@@ -53,3 +53,12 @@ class FileTrailer:
     rows: int
     sha256: bytes  # of what came in this stream
     bytes: int  # last, as it hides the type
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedFile:
+    """A file as the server made it."""
+
+    name: str  # what it should be called, without a directory
+    media_type: str
+    content: bytes

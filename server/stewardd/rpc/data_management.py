@@ -2,9 +2,11 @@
 DataManagementService: decode, call, encode.
 """
 
+import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import Any
 
 from steward import codec
@@ -13,6 +15,7 @@ from steward.types import (
     BusinessDay,
     BusinessMetric,
     ContentAccess,
+    ExportFormat,
     FieldViolation,
     InteractionFilter,
     MetricPoint,
@@ -45,6 +48,7 @@ from stewardd import (
     quality,
     questions,
     sessions,
+    summary_export,
 )
 from stewardd.privacy import Redactor
 from stewardd.receipts import PreparedRecord, store_records, store_together
@@ -286,6 +290,31 @@ class DataManagement(DataManagementServiceServicer):
         async with aclosing(self._files.table(request)) as parts:
             async for part in parts:
                 yield export_pb2.ExportTableResponse(**part)
+
+    async def ExportSummary(
+        self, request: export_pb2.ExportSummaryRequest, context: Any
+    ) -> export_pb2.ExportSummaryResponse:
+        asked = summary_export.asked(
+            codec.to_optional_time(request, "since"),
+            codec.to_optional_time(request, "until"),
+            codec.decode(InteractionFilter, request.filter),
+            form=request.format,
+            now=datetime.now(UTC),
+        )
+        file = await self._read(
+            summary_export.exported,
+            self._store,
+            asked,
+            form=ExportFormat(request.format),
+            raw=request.raw,
+            redactor=self._redactor,
+            conversion_queries=self._conversion_queries,
+            version=version("steward-data"),
+        )
+        digest = hashlib.sha256(file.content).digest()
+        return export_pb2.ExportSummaryResponse(
+            name=file.name, media_type=file.media_type, content=file.content, sha256=digest
+        )
 
     async def ImportInteractions(
         self, request_iterator: AsyncIterator[imports_pb2.ImportInteractionsRequest], context: Any
