@@ -1,28 +1,27 @@
 """
-`steward import`: what is brought in from elsewhere.
+`steward import`: what is brought in from elsewhere, or back.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import DownloadColumn, MofNCompleteColumn
 
 from steward.cli import show
+from steward.cli.importing import Reading, progress, shown, tell
 from steward.cli.options import Json, client
-from steward.legacy import LegacyFile, SkippedTable
-from steward.types import IMPORT_KINDS, LIMITS, Importable, ImportedTable, ImportRejection, ImportReport
+from steward.legacy import LegacyFile
+from steward.tables import Source, csv_rows, jsonl_rows
+from steward.types import Importable, ImportRejection
 
-app = typer.Typer(help="Bring in what was recorded elsewhere.", no_args_is_help=True)
+app = typer.Typer(help="Bring in what was recorded elsewhere, or exported.", no_args_is_help=True)
 
-SHOWN_REJECTIONS = 100
-_TABLES = [kind.table for kind in IMPORT_KINDS]
+File = Annotated[
+    Path, typer.Argument(metavar="FILE|-", help="What was exported, packed if it ends in .gz or .zst; - is the input.")
+]
 
 
 def parse_zone(text: str) -> ZoneInfo:
@@ -31,11 +30,6 @@ def parse_zone(text: str) -> ZoneInfo:
         return ZoneInfo(text)
     except (KeyError, ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError, a directory is an OSError
         raise typer.BadParameter("must be a time zone of the IANA database, such as Europe/Berlin") from None
-
-
-@app.callback()
-def _group() -> None:
-    """Bring in what was recorded elsewhere."""  # or typer would make the one command the group
 
 
 @app.command(short_help="Import a file of the predecessor.")
@@ -52,91 +46,55 @@ def legacy(
 
     Stored as it goes, each row once: after a break, run it again. Exits with 1 when rows were rejected.
     """
-    with LegacyFile(file) as source, _progress(source.count, quiet=json) as progress:
-        reading = _Reading(source.rows(zone=time_zone))
-        report = client(ctx).import_interactions(_shown(reading, progress, source.count))
+    with LegacyFile(file) as source, progress(source.count, MofNCompleteColumn(), quiet=json) as bar:
+        reading = Reading(source.rows(zone=time_zone))
+        report = client(ctx).import_interactions(shown(reading, bar, source.count, lambda: reading.read))
         report = reading.completed(report)
         skipped = source.skipped
     if json:
         show.document({**show.plain(report), "skipped_tables": skipped})
     else:
-        _tell(report, skipped)
+        tell(report)
+        if skipped:
+            show.rows(skipped, title="Skipped", columns=("table", "rows", "reason"))
     raise typer.Exit(1 if report.rejected else 0)
 
 
-class _Reading:
-    """What is read of a file: batches for the server, and what can be no record at all."""
+@app.command()
+def jsonl(ctx: typer.Context, file: File, json: Json = False) -> None:  # noqa: FBT002
+    """
+    Import interactions that were exported as JSON Lines: an object a line.
 
-    def __init__(self, items: Iterator[Importable | ImportRejection]) -> None:
-        self._items = items
-        self.read = 0  # so far
-        self._rejections: list[ImportRejection] = []  # the first ones
-        self._rejected: Counter[str] = Counter()  # all of them, by table
-
-    def batches(self) -> Iterator[list[Importable]]:
-        """Yield what can be imported in batches that the server takes."""
-        while read := list(islice(self._items, LIMITS.batch_size)):
-            self.read += len(read)
-            bad = [each for each in read if isinstance(each, ImportRejection)]
-            self._rejected.update(each.table for each in bad)
-            self._rejections += bad[: SHOWN_REJECTIONS - len(self._rejections)]
-            yield [each for each in read if not isinstance(each, ImportRejection)]
-
-    def completed(self, report: ImportReport) -> ImportReport:
-        """Return the server's *report* with what never reached it."""
-        rejections = sorted(
-            (*report.rejections, *self._rejections), key=lambda each: (_TABLES.index(each.table), each.row)
-        )
-        rejected = self._rejected.total()
-        return ImportReport(
-            read=report.read + rejected,
-            stored=report.stored,
-            already_stored=report.already_stored,
-            rejected=report.rejected + rejected,
-            rejections=tuple(rejections[:SHOWN_REJECTIONS]),
-            tables=tuple(self._tables(report)),
-        )
-
-    def _tables(self, report: ImportReport) -> Iterator[ImportedTable]:
-        told = {each.table: each for each in report.tables}
-        for table in _TABLES:
-            rejected = self._rejected[table]
-            if table in told or rejected:
-                each = told.get(table) or ImportedTable(table=table, read=0, stored=0, already_stored=0, rejected=0)
-                yield replace(each, read=each.read + rejected, rejected=each.rejected + rejected)
+    Ids and pseudonyms are kept. Stored as it goes, each row once: after a break, run it again. Exits with 1 when rows
+    were rejected.
+    """
+    with Source(file) as source:
+        _bring_in(ctx, source, jsonl_rows(source), json=json)
 
 
-def _progress(total: int, *, quiet: bool) -> Progress:
-    columns = (TextColumn("importing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), disable=quiet or not total)
+@app.command("csv")
+def csv_(
+    ctx: typer.Context,
+    file: File,
+    raw: Annotated[  # noqa: FBT002
+        bool, typer.Option("--raw", help="It was exported raw: no apostrophe stands before what looks like a formula.")
+    ] = False,
+    json: Json = False,  # noqa: FBT002
+) -> None:
+    """
+    Import interactions that were exported as CSV, the columns in whatever order.
+
+    Ids and pseudonyms are kept. Stored as it goes, each row once: after a break, run it again. Exits with 1 when rows
+    were rejected.
+    """
+    with Source(file) as source:
+        _bring_in(ctx, source, csv_rows(source, raw=raw), json=json)
 
 
-def _shown(reading: _Reading, progress: Progress, total: int) -> Iterator[list[Importable]]:
-    task = progress.add_task("importing", total=total)
-    for batch in reading.batches():
-        yield batch
-        progress.update(task, completed=reading.read)  # when the next is asked for, this one is on its way
-    progress.update(task, completed=total)
-
-
-@dataclass(frozen=True)
-class _Line:
-    table: str
-    row: int
-    reason: str
-
-
-def _tell(report: ImportReport, skipped: Sequence[SkippedTable]) -> None:
-    show.console.print(
-        f"read {report.read}, stored {report.stored}, already there {report.already_stored}, rejected {report.rejected}"
-    )
-    columns = ("table", "read", "stored", "already_stored", "rejected")
-    show.rows(report.tables, title="By table", columns=columns)
-    lines = [
-        _Line(each.table, each.row, "; ".join(f"{violation.field} {violation.rule}" for violation in each.violations))
-        for each in report.rejections
-    ]
-    if lines:
-        show.rows(lines, title=f"Rejected, the first {len(lines)}", columns=("table", "row", "reason"))
-    if skipped:
-        show.rows(skipped, title="Skipped", columns=("table", "rows", "reason"))
+def _bring_in(ctx: typer.Context, source: Source, rows: Iterator[Importable | ImportRejection], *, json: bool) -> None:
+    reading = Reading(rows)
+    with progress(source.size, DownloadColumn(), quiet=json) as bar:
+        report = client(ctx).import_interactions(shown(reading, bar, source.size, source.done))
+    report = reading.completed(report)
+    show.document(report) if json else tell(report)
+    raise typer.Exit(1 if report.rejected else 0)
