@@ -59,3 +59,29 @@ def test_a_bad_header_is_told_in_a_line(server: App, client: Client, tmp_path: P
     assert (1, "") == (done.returncode, done.stdout)
     assert f"steward: {path} cannot be imported: its header lacks interaction_id\n" == done.stderr
     assert [] == list(client.list_interactions())
+
+
+def test_what_is_preserved_is_imported_by_hand(server: App, client: Client, tmp_path: Path) -> None:
+    """
+    With the fingerprint that info shows, a file is imported as it was recorded; with another it is refused.
+    """
+    lines, table = tmp_path / "i.jsonl", tmp_path / "i.csv"
+    lines.write_bytes(jsonl([good(1, user_rating=2.0, rated_at="2025-10-01T00:00:00.000000Z")]))
+    table.write_bytes(as_csv([good(2)]))
+    fingerprint = steward(server, "info")["key_fingerprint"]
+
+    other, wrong = (
+        run("--target", server.target, "import", "csv", str(table), "--preserve", each) for each in ("0" * 32, "mine")
+    )
+    for form, path in (("jsonl", lines), ("csv", table)):
+        steward(server, "import", form, str(path), "--preserve", fingerprint.upper())
+
+    assert (1, 2) == (other.returncode, wrong.returncode)
+    assert "another privacy key" in other.stderr
+    assert [
+        ("2025-09-30T12:00:01+00:00", "2025-10-01T00:00:00+00:00"),
+        ("2025-09-30T12:00:01+00:00", "None"),
+    ] == [
+        (each.recorded_at.isoformat(), each.rated_at.isoformat() if each.rated_at else "None")
+        for each in client.export_interactions()
+    ]

@@ -12,18 +12,22 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 import zstandard
 
-from steward import Client, InvalidArgument, RecordedInteraction
+from steward import Client, FailedPrecondition, InvalidArgument, RecordedInteraction, codec
 from steward.cli.importing import Reading
 from steward.tables import COLUMNS as READ
 from steward.tables import Source, csv_rows, jsonl_rows
 from steward.types import FieldViolation, ImportedInteraction, ImportRejection, ImportReport
+from steward.v1.data_management_service_pb2_grpc import DataManagementServiceStub
+from stewardd.app import App
 from stewardd.testing import running_server
 from tests.samples import NOON, interaction, recorded
 from tests.table_files import COLUMNS, as_csv, good, jsonl, row
 
+KEY = "5a" * 32
 QUESTIONS = (
     "How?",
     "=1+1",
@@ -118,6 +122,107 @@ def test_the_columns_are_those_of_an_export() -> None:
     What is read is what is written.
     """
     assert COLUMNS == tuple(READ)
+
+
+@pytest.mark.parametrize(("write", "read"), [(jsonl, jsonl_rows), (as_csv, csv_rows)], ids=["jsonl", "csv"])
+def test_what_is_preserved_is_the_same_to_the_byte(
+    tmp_path: Path, write: Callable[[Any], bytes], read: Callable[..., Iterator[Any]]
+) -> None:
+    """
+    Under the same key, an export of what was imported is the file again, with the same sessions and the same figures.
+    """
+    since = NOON - timedelta(days=1)
+    with running_server(privacy_key=KEY) as server, Client(server.target) as client:
+        fill(client)
+        first = write(map(row, client.export_interactions()))
+        sessions, summary, fingerprint = (
+            list(client.list_sessions()),
+            client.get_summary(since=since),
+            client.get_server_info().key_fingerprint,
+        )
+    path = source(tmp_path, first)
+    with running_server(privacy_key=KEY) as server, Client(server.target) as client:
+        for _ in range(2):
+            with Source(path) as opened:
+                batches = Reading(read(opened, preserve=True)).batches()
+                report = client.import_interactions(batches, preserve=fingerprint)
+        again = write(map(row, client.export_interactions()))
+        same = [client.get_session(session=each.session) for each in sessions]
+        found = client.get_summary(since=since)
+
+    assert first == again
+    assert sessions == same
+    assert (summary.interactions, summary.sessions) == (found.interactions, found.sessions)
+    assert (0, len(QUESTIONS) + 2) == (report.stored, report.already_stored)
+
+
+def preserved(number: int = 1, **changes: Any) -> ImportedInteraction:
+    """Return an interaction to import as it was recorded an hour after noon, with *changes*."""
+    item = ImportedInteraction(row=number, interaction=interaction(), recorded_at=NOON + timedelta(hours=1))
+    return replace(item, **changes)
+
+
+def test_what_was_recorded_under_another_key_is_not_preserved(client: Client) -> None:
+    """
+    Another fingerprint is FAILED_PRECONDITION, and nothing is stored.
+    """
+    with pytest.raises(FailedPrecondition) as caught:
+        client.import_interactions([[preserved()]], preserve="0" * 32)
+
+    assert "OTHER_KEY" == caught.value.reason
+    assert [] == list(client.list_interactions())
+
+
+def test_when_it_was_recorded_is_given_where_it_is_preserved(client: Client) -> None:
+    """
+    With a fingerprint it must be there, without one it must not, and it must be a time that can be kept.
+    """
+    fingerprint = client.get_server_info().key_fingerprint
+    ancient = NOON.replace(year=1969)
+
+    kept_ones = client.import_interactions(
+        [[preserved(1), preserved(2, recorded_at=None), preserved(3, rated_at=ancient)]], preserve=fingerprint
+    )
+    others = client.import_interactions([[preserved(4), preserved(5, rated_at=NOON), preserved(6, recorded_at=None)]])
+
+    assert (1, 1) == (kept_ones.stored, others.stored)
+    assert [(2, ["recorded_at"]), (3, ["rated_at"]), (4, ["recorded_at"]), (5, ["recorded_at", "rated_at"])] == [
+        (each.row, [violation.field for violation in each.violations])
+        for each in (*kept_ones.rejections, *others.rejections)
+    ]
+
+
+def test_the_first_message_decides(server: App, client: Client) -> None:
+    """
+    What a later message names is not asked for: the whole stream preserves, or none of it.
+    """
+    fingerprint = client.get_server_info().key_fingerprint
+    with grpc.insecure_channel(server.target) as channel:
+        stub = DataManagementServiceStub(channel)
+        first, second = ([preserved(1)], fingerprint), ([preserved(2)], "x")
+        reports = [
+            stub.ImportInteractions(codec.from_imported(batch, preserve=key) for batch, key in order)
+            for order in ((first, second), (([], ""), first))
+        ]
+
+    assert [(2, 0), (0, 1)] == [(each.stored + each.already_stored, each.rejected) for each in reports]
+
+
+def test_live_records_go_on_behind_what_was_preserved(client: Client) -> None:
+    """
+    Sequence numbers stand in the order of the file, twice in a batch is once, and the next record is behind them.
+    """
+    items = [preserved(number) for number in range(5)]
+    fingerprint = client.get_server_info().key_fingerprint
+
+    report = client.import_interactions([[*items, items[0]]], preserve=fingerprint)
+    (receipt,) = recorded(client, interaction())
+
+    found = list(client.export_interactions())
+    assert (5, 1, 6) == (report.stored, report.already_stored, receipt.seq)
+    assert [each.interaction.interaction_id for each in items] == [each.interaction_id for each in found[:5]]
+    assert {NOON + timedelta(hours=1)} == {each.recorded_at for each in found[:5]}
+    assert 6 == client.get_session(session_id="session-1").total_queries
 
 
 PACKED: list[tuple[str, Callable[[bytes], bytes]]] = [

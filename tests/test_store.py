@@ -19,7 +19,7 @@ from stewardd.rules import to_row
 from stewardd.store import Store, database, refuse_old_sqlite, schema, writer
 from stewardd.store.database import explained
 from stewardd.store.models import MODELS, Interaction, Session
-from stewardd.store.row import Row, Stored
+from stewardd.store.row import Row, Stored, Times
 from stewardd.telemetry import Telemetry
 from stewardd.testing import running_server, wait
 from tests.samples import interaction, recorded
@@ -106,6 +106,30 @@ def test_a_store_of_a_newer_steward_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FailedPrecondition, match="which does not know 9999_from_the_future"):
         Store(tmp_path, telemetry=telemetry)
     telemetry.close()
+
+
+async def restore(store: Store, rows: list[tuple[Row, Times]]) -> list[bool]:
+    """Restore *rows*."""
+    return await store.restore(rows)
+
+
+def test_a_restore_that_fails_leaves_nothing(store: Store) -> None:
+    """
+    Neither its rows nor its sessions are there, and what comes next stands where it would have stood without it.
+    """
+    kept = wait(append(store, [row()]))
+    fine = (row(session_id="new"), Times(1, None))
+
+    with pytest.raises(OverflowError):
+        wait(restore(store, [fine, (row(session_id="newer"), Times(2**70, None))]))
+    again = wait(restore(store, [fine, fine]))
+    behind = wait(append(store, [row(session_id="newer")]))
+
+    second = Interaction.select(Interaction.recorded_at, Interaction.rated_at).where(Interaction.seq == 2)
+    assert [False, True] == again
+    assert [1, 3] == [kept[0].seq, behind[0].seq]
+    assert [(1, 1), (2, 1), (3, 1)] == store.rows(Session.select(Session.key, Session.total_queries))
+    assert (1, None) == store.one(second)
 
 
 PRAGMAS = {

@@ -459,21 +459,22 @@ class AsyncClient:
         return exported_file(await self._call(self._data.ExportSummary, request))
 
     async def import_interactions(
-        self, batches: AsyncIterable[Sequence[Importable]], *, timeout: float | None = None
+        self, batches: AsyncIterable[Sequence[Importable]], *, preserve: str = "", timeout: float | None = None
     ) -> ImportReport:
         """
         Stream *batches* of up to 1000 in, each on disk before the next is read; report what became of them.
 
         A batch may mix kinds; what is said of a session comes with or after its interactions. Without a *timeout* in
         seconds it takes as long as it takes. When it fails, import the same again: what is there already is counted,
-        not stored twice. Raises: InvalidArgument.
+        not stored twice. With *preserve*, the key_fingerprint of the server's info, when an interaction was recorded
+        and rated is kept. Raises: InvalidArgument, FailedPrecondition when that is not the server's.
         """
         failures: list[Exception] = []
 
         async def messages() -> AsyncIterator[imports_pb2.ImportInteractionsRequest]:
             try:
                 async for batch in batches:
-                    yield codec.from_imported(batch)
+                    yield codec.from_imported(batch, preserve=preserve)
             except Exception as error:  # gRPC would only say that it cancelled the call
                 failures.append(error)
                 raise

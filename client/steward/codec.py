@@ -113,12 +113,16 @@ def _imported(kind: type[Importable], message: Any) -> Importable | ImportReject
         return ImportRejection(message.row, error.violations, kind.table)
 
 
-def from_imported(batch: Iterable[Importable]) -> imports_pb2.ImportInteractionsRequest:
-    """Return *batch* as a message. Raises: InvalidArgument, naming the field that does not fit."""
+def from_imported(batch: Iterable[Importable], *, preserve: str = "") -> imports_pb2.ImportInteractionsRequest:
+    """
+    Return *batch* as a message, of an import that is to *preserve* under the key of that fingerprint.
+
+    Raises: InvalidArgument, naming the field that does not fit.
+    """
     tables: dict[str, Any] = {}
     for each in batch:
         tables.setdefault(each.table, []).append(encode(_IMPORTED[type(each)], each))
-    return imports_pb2.ImportInteractionsRequest(**tables)
+    return imports_pb2.ImportInteractionsRequest(**tables, key_fingerprint=preserve)
 
 
 _IMPORTED: dict[type[Importable], type[Message]] = {kind: getattr(imports_pb2, kind.__name__) for kind in IMPORT_KINDS}

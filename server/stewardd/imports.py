@@ -4,6 +4,7 @@ Taking in what comes from elsewhere, as it was there: quality has to see what is
 Pure but for what it asks the store it is handed.
 """
 
+import hmac
 from collections import Counter
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import NamedTuple
 from peewee import SqliteDatabase
 
 from steward import ids
-from steward.errors import InvalidArgument
+from steward.errors import FailedPrecondition, InvalidArgument
 from steward.types import (
     IMPORT_KINDS,
     LIMITS,
@@ -34,7 +35,8 @@ from stewardd.privacy import Pseudonym, Redactor
 from stewardd.rules import MOST, rating_violations, text_violations, to_row, violations
 from stewardd.store import Store
 from stewardd.store.models import Session
-from stewardd.store.row import BusinessRow, ContentRow, PointRow, Record, Row
+from stewardd.store.row import BusinessRow, ContentRow, PointRow, Record, Row, Times
+from stewardd.store.times import EPOCH, micros
 
 MOST_REJECTIONS = 100
 MOST_ROLES = 100
@@ -49,10 +51,18 @@ class Verdict(NamedTuple):
     converted: bool
 
 
-PreparedImport = Row | Record | Verdict | ImportRejection
+class Preserved(NamedTuple):
+    """An interaction with when another store recorded it, and when it was last rated there."""
+
+    row: Row
+    times: Times
+
+
+PreparedImport = Row | Preserved | Record | Verdict | ImportRejection
 
 _TABLES: dict[type[PreparedImport], str] = {
     Row: ImportedInteraction.table,
+    Preserved: ImportedInteraction.table,
     ContentRow: ImportedContentAccess.table,
     BusinessRow: ImportedBusinessMetric.table,
     PointRow: ImportedMetric.table,
@@ -66,22 +76,39 @@ def check_batch(count: int) -> None:
         raise InvalidArgument.of(FieldViolation("interactions", f"must be at most {LIMITS.batch_size}"))
 
 
+def preserves(fingerprint: str, *, redactor: Redactor) -> bool:
+    """
+    Return whether an import keeps when interactions were recorded: when it gives the *fingerprint* of our key.
+
+    Raises: FailedPrecondition when it is another's: those pseudonyms are of other sessions.
+    """
+    if fingerprint and not hmac.compare_digest(fingerprint.encode(), redactor.fingerprint().encode()):
+        raise FailedPrecondition(
+            "what was recorded under another privacy key cannot be preserved: import it without its key_fingerprint, "
+            "or into a store that has the key",
+            reason="OTHER_KEY",
+        )
+    return bool(fingerprint)
+
+
 # Checking
 
 
-def prepare(batch: Iterable[Importable | ImportRejection], *, redactor: Redactor) -> list[PreparedImport]:
+def prepare(
+    batch: Iterable[Importable | ImportRejection], *, redactor: Redactor, preserve: bool = False
+) -> list[PreparedImport]:
     """
-    Check and redact *batch*, in order; a bad one becomes its rejection.
+    Check and redact *batch*, in order; a bad one becomes its rejection. To *preserve*, each says when it was recorded.
 
     Pure: no clock, no disk, no network.
     """
-    return [each if isinstance(each, ImportRejection) else _prepared(each, redactor) for each in batch]
+    return [each if isinstance(each, ImportRejection) else _prepared(each, redactor, preserve) for each in batch]
 
 
-def _prepared(each: Importable, redactor: Redactor) -> PreparedImport:
+def _prepared(each: Importable, redactor: Redactor, preserve: bool) -> PreparedImport:  # noqa: FBT001 -- one of two ways
     match each:
         case ImportedInteraction():
-            return _interaction(each, redactor)
+            return _interaction(each, redactor, preserve)
         case ImportedContentAccess():
             return _content_access(each, redactor)
         case ImportedBusinessMetric():
@@ -96,13 +123,22 @@ def _rejected(each: Importable, found: Iterable[FieldViolation]) -> ImportReject
     return ImportRejection(each.row, tuple(found), each.table)
 
 
-def _interaction(each: ImportedInteraction, redactor: Redactor) -> Row | ImportRejection:
+def _interaction(
+    each: ImportedInteraction,
+    redactor: Redactor,
+    preserve: bool,  # noqa: FBT001 -- see above
+) -> Row | Preserved | ImportRejection:
     key, session_id = ids.parse(each.interaction.interaction_id), each.interaction.session_id
     found = [*violations(each.interaction, key=key), *_session_violations(each.session, session_id)]
     found += _time_violations(each.interaction.occurred_at)
+    found += _preserve_violations(each, preserve)
     if key is None or found:
         return _rejected(each, found)
-    return to_row(each.interaction, key=key, session=_session(each.session, session_id, redactor), redactor=redactor)[0]
+    session = _session(each.session, session_id, redactor)
+    row, _ = to_row(each.interaction, key=key, session=session, redactor=redactor)
+    if each.recorded_at is None:
+        return row
+    return Preserved(row, Times(micros(each.recorded_at), None if each.rated_at is None else micros(each.rated_at)))
 
 
 def _content_access(each: ImportedContentAccess, redactor: Redactor) -> Record | ImportRejection:
@@ -157,6 +193,16 @@ def _time_violations(occurred_at: datetime | None) -> Iterator[FieldViolation]:
         yield FieldViolation("occurred_at", "must be given")
 
 
+def _preserve_violations(each: ImportedInteraction, preserve: bool) -> Iterator[FieldViolation]:  # noqa: FBT001 -- see above
+    if preserve and each.recorded_at is None:
+        yield FieldViolation("recorded_at", "must be given with a key_fingerprint")
+    for name, time in (("recorded_at", each.recorded_at), ("rated_at", each.rated_at)):
+        if time is not None and not preserve:
+            yield FieldViolation(name, "must be given only with a key_fingerprint")
+        elif time is not None and time < EPOCH:
+            yield FieldViolation(name, "must be in 1970 or later")
+
+
 def _role_violations(each: ImportedContentAccess) -> Iterator[FieldViolation]:
     if each.user_roles and each.access.user_role:
         yield FieldViolation("user_role", "must be empty when there are user_roles")
@@ -176,6 +222,9 @@ async def take_in(store: Store, batches: AsyncIterable[Sequence[PreparedImport]]
         rows = [each for each in batch if isinstance(each, Row)]
         if rows:
             tally.place(rows, [place.already_stored for place in await store.append(rows)])
+        preserved = [each for each in batch if isinstance(each, Preserved)]
+        if preserved:
+            tally.place(preserved, await store.restore(preserved))
         records = [each for each in batch if isinstance(each, Record)]
         if records:
             tally.place(records, [place.already_stored for place in await store.add(records)])

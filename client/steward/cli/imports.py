@@ -2,6 +2,7 @@
 `steward import`: what is brought in from elsewhere, or back.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +22,23 @@ app = typer.Typer(help="Bring in what was recorded elsewhere, or exported.", no_
 
 File = Annotated[
     Path, typer.Argument(metavar="FILE|-", help="What was exported, packed if it ends in .gz or .zst; - is the input.")
+]
+
+
+def parse_fingerprint(text: str) -> str:
+    """Return the fingerprint in *text*."""
+    if not re.fullmatch("[0-9a-fA-F]{32}", text):
+        raise typer.BadParameter("must be the key_fingerprint that steward info shows: 32 hexadecimal digits")
+    return text.lower()
+
+
+Preserve = Annotated[
+    str | None,
+    typer.Option(
+        parser=parse_fingerprint,
+        metavar="FINGERPRINT",
+        help="Keep when it was recorded and rated, too: exported under the server's key, whose fingerprint this is.",
+    ),
 ]
 
 
@@ -61,7 +79,7 @@ def legacy(
 
 
 @app.command()
-def jsonl(ctx: typer.Context, file: File, json: Json = False) -> None:  # noqa: FBT002
+def jsonl(ctx: typer.Context, file: File, preserve: Preserve = None, json: Json = False) -> None:  # noqa: FBT002
     """
     Import interactions that were exported as JSON Lines: an object a line.
 
@@ -69,7 +87,8 @@ def jsonl(ctx: typer.Context, file: File, json: Json = False) -> None:  # noqa: 
     were rejected.
     """
     with Source(file) as source:
-        _bring_in(ctx, source, jsonl_rows(source), json=json)
+        rows = jsonl_rows(source, preserve=preserve is not None)
+        _bring_in(ctx, source, rows, preserve=preserve or "", json=json)
 
 
 @app.command("csv")
@@ -79,6 +98,7 @@ def csv_(
     raw: Annotated[  # noqa: FBT002
         bool, typer.Option("--raw", help="It was exported raw: no apostrophe stands before what looks like a formula.")
     ] = False,
+    preserve: Preserve = None,
     json: Json = False,  # noqa: FBT002
 ) -> None:
     """
@@ -88,13 +108,16 @@ def csv_(
     were rejected.
     """
     with Source(file) as source:
-        _bring_in(ctx, source, csv_rows(source, raw=raw), json=json)
+        rows = csv_rows(source, raw=raw, preserve=preserve is not None)
+        _bring_in(ctx, source, rows, preserve=preserve or "", json=json)
 
 
-def _bring_in(ctx: typer.Context, source: Source, rows: Iterator[Importable | ImportRejection], *, json: bool) -> None:
+def _bring_in(
+    ctx: typer.Context, source: Source, rows: Iterator[Importable | ImportRejection], *, preserve: str, json: bool
+) -> None:
     reading = Reading(rows)
     with progress(source.size, DownloadColumn(), quiet=json) as bar:
-        report = client(ctx).import_interactions(shown(reading, bar, source.size, source.done))
+        report = client(ctx).import_interactions(shown(reading, bar, source.size, source.done), preserve=preserve)
     report = reading.completed(report)
     show.document(report) if json else tell(report)
     raise typer.Exit(1 if report.rejected else 0)

@@ -7,7 +7,7 @@ Pure but for the source it is handed.
 import csv
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from steward.tables.cells import SPELLED, Reader, real, text, time, truth, whole
@@ -41,26 +41,38 @@ _MARKED = re.compile(r"'+[=+\-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20]")  # what an expo
 Item = ImportedInteraction | ImportRejection
 
 
-def jsonl_rows(source: Source) -> Iterator[Item]:
-    """Yield what the JSON Lines of *source* are: an object a row, its number that of its line. Blank lines are none."""
+def jsonl_rows(source: Source, *, preserve: bool = False) -> Iterator[Item]:
+    """
+    Yield what the JSON Lines of *source* are: an object a row, its number that of its line. Blank lines are none.
+
+    When a row was recorded and rated is read only to *preserve* it.
+    """
+    reads = _meant(COLUMNS, preserve=preserve)
     for number, line in enumerate(source.lines(), start=1):
         content = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
         if content.strip():
-            yield _of_line(number, content)
+            yield _of_line(number, content, reads)
 
 
-def csv_rows(source: Source, *, raw: bool = False) -> Iterator[Item]:
+def csv_rows(source: Source, *, raw: bool = False, preserve: bool = False) -> Iterator[Item]:
     """
     Return what the rows of the CSV in *source* are, one at a time, numbered from 1 behind the header.
 
-    Text that an export has put an apostrophe before loses it unless *raw*.
+    Text that an export has put an apostrophe before loses it unless *raw*. When a row was recorded and
+    rated is read only to *preserve* it.
     Raises: InvalidArgument when the header names other columns, or what follows is no CSV.
     """
     rows = _csv(source)
     header = next(rows, [])
-    _check_header(source, header)
-    reads = {**_SPELLED} if raw else {**_SPELLED, **{name: _unmarked for name, read in COLUMNS.items() if read is text}}
+    unmarked = {} if raw else {name: _unmarked for name, read in COLUMNS.items() if read is text}
+    reads = _meant({**_SPELLED, **unmarked}, preserve=preserve)
+    _check_header(source, header, reads)
     return _of_rows(rows, header, reads)
+
+
+def _meant(reads: Mapping[str, Reader], *, preserve: bool) -> dict[str, Reader]:
+    """Return those of *reads* whose columns are read, and must be there."""
+    return {name: read for name, read in reads.items() if preserve or name not in _OURS}
 
 
 def _of_rows(rows: Iterator[list[str]], header: Sequence[str], reads: Mapping[str, Reader]) -> Iterator[Item]:
@@ -71,7 +83,7 @@ def _of_rows(rows: Iterator[list[str]], header: Sequence[str], reads: Mapping[st
             yield _rejected(number, "row", f"must have {len(header)} cells, as the header has, not {len(row)}")
 
 
-def _of_line(number: int, line: bytes) -> Item:
+def _of_line(number: int, line: bytes, reads: Mapping[str, Reader]) -> Item:
     if len(line) > MOST_LINE:
         return _rejected(number, "row", "must be at most 1 MiB")
     try:
@@ -82,10 +94,10 @@ def _of_line(number: int, line: bytes) -> Item:
         row = None
     if not isinstance(row, dict):
         return _rejected(number, "row", "must be a JSON object")
-    missing, unknown = _odd(row)
+    missing, unknown = _odd(row, reads)
     bad = [FieldViolation(name, "must be there") for name in missing]
     bad += [FieldViolation(_named(name), "is not a column of interactions") for name in unknown]
-    return ImportRejection(number, tuple(bad)) if bad else _item(number, row, COLUMNS)
+    return ImportRejection(number, tuple(bad)) if bad else _item(number, row, reads)
 
 
 def _csv(source: Source) -> Iterator[list[str]]:
@@ -110,17 +122,17 @@ def _decoded(source: Source) -> Iterator[str]:
         yield content.decode(errors="surrogateescape")  # what is no UTF-8 is a bad cell, found when it is read
 
 
-def _check_header(source: Source, header: Sequence[str]) -> None:
-    missing, unknown = _odd(header)
+def _check_header(source: Source, header: Sequence[str], meant: Iterable[str]) -> None:
+    missing, unknown = _odd(header, meant)
     twice = sorted({name for name in header if header.count(name) > 1})
     for names, why in ((missing, "lacks"), (unknown, "has what is no column of interactions:"), (twice, "repeats")):
         if names:
             raise source.refused(f"cannot be imported: its header {why} {', '.join(map(_named, names))}")
 
 
-def _odd(names: Sequence[str] | Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """Return the columns that *names* lack, and those that there are not."""
-    missing = [name for name in COLUMNS if name not in names and name not in _OURS]
+def _odd(names: Sequence[str] | Mapping[str, Any], meant: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return the columns that *names* lack of those *meant*, and those that there are not."""
+    missing = [name for name in meant if name not in names]
     return missing, [name for name in names if name not in COLUMNS]
 
 
@@ -138,8 +150,6 @@ def _item(number: int, row: Mapping[str, Any], reads: Mapping[str, Reader]) -> I
     values: dict[str, Any] = {}
     bad: list[FieldViolation] = []
     for name, read in reads.items():
-        if name in _OURS:
-            continue
         cell = row[name]
         try:
             values[name] = _empty(name) if cell is None or cell == "" else read(cell)
@@ -147,8 +157,8 @@ def _item(number: int, row: Mapping[str, Any], reads: Mapping[str, Reader]) -> I
             bad.append(FieldViolation(name, str(error)))
     if bad:
         return ImportRejection(number, tuple(bad))
-    session = values.pop("session")
-    return ImportedInteraction(row=number, interaction=Interaction(session_id="", **values), session=session)
+    beside = {name: values.pop(name) for name in ("session", *_OURS) if name in values}
+    return ImportedInteraction(row=number, interaction=Interaction(session_id="", **values), **beside)
 
 
 def _empty(name: str) -> str | None:

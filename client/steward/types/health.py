@@ -110,6 +110,7 @@ class ServerInfo:
     started_at: datetime
     limits: Limits
     rpcs: tuple[RpcFigures, ...]
+    key_fingerprint: str  # tells its privacy key from another, and says nothing about it
 
 
 LIMITS = Limits()

@@ -3,6 +3,7 @@ What is brought in from elsewhere.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar, get_args
 
 from steward.types.business import BusinessMetric
@@ -20,6 +21,8 @@ class ImportedInteraction:
     row: int  # its number at the source
     interaction: Interaction
     session: str = ""  # the pseudonym the source has; the interaction's session_id is then empty
+    recorded_at: datetime | None = None  # these two only in an import that preserves: when the source recorded it,
+    rated_at: datetime | None = None  # and when it was last rated there
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Any
 from steward import codec
 from steward.errors import InvalidArgument
 from steward.types import (
+    IMPORT_KINDS,
     BusinessDay,
     BusinessMetric,
     ContentAccess,
@@ -325,9 +326,12 @@ class DataManagement(DataManagementServiceServicer):
     async def _batches(
         self, requests: AsyncIterator[imports_pb2.ImportInteractionsRequest]
     ) -> AsyncIterator[list[imports.PreparedImport]]:
+        preserve: bool | None = None
         async for request in requests:
-            imports.check_batch(sum(len(items) for _, items in request.ListFields()))
-            yield await self._prepare_on(self._prepare_import, request)
+            if preserve is None:
+                preserve = imports.preserves(request.key_fingerprint, redactor=self._redactor)
+            imports.check_batch(sum(len(getattr(request, kind.table)) for kind in IMPORT_KINDS))
+            yield await self._prepare_on(self._prepare_import, request, preserve=preserve)
 
     def _asked(self, request: Any) -> dict[str, Any]:
         """Return what the questions for figures have in common: a window, a filter, and when they were asked."""
@@ -339,8 +343,10 @@ class DataManagement(DataManagementServiceServicer):
             "now": datetime.now(UTC),
         }
 
-    def _prepare_import(self, request: imports_pb2.ImportInteractionsRequest) -> list[imports.PreparedImport]:
-        return imports.prepare(codec.to_imported(request), redactor=self._redactor)
+    def _prepare_import(
+        self, request: imports_pb2.ImportInteractionsRequest, *, preserve: bool
+    ) -> list[imports.PreparedImport]:
+        return imports.prepare(codec.to_imported(request), redactor=self._redactor, preserve=preserve)
 
     def _prepare(self, messages: Sequence[interaction_pb2.Interaction]) -> list[Prepared | Rejection]:
         interactions = map(codec.to_interaction, messages)

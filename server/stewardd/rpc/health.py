@@ -186,6 +186,7 @@ class Health(HealthServiceServicer):
             started_at=self._started_at,
             limits=LIMITS,
             rpcs=await self._read(self._rpcs),
+            key_fingerprint=self._redactor.fingerprint(),
         )
         return codec.encode(health_pb2.GetServerInfoResponse, info)
 

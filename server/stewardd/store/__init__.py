@@ -19,7 +19,7 @@ from stewardd.privacy import Redactor
 from stewardd.store import database, records, schema
 from stewardd.store.database import SQLITE_VERSION, broken, explained, refuse_old_sqlite
 from stewardd.store.models import Meta
-from stewardd.store.row import Kept, Record, Row, Stored, record_weight
+from stewardd.store.row import Kept, Record, Row, Stored, Times, record_weight
 from stewardd.store.writer import Writer, WriterFacts
 from stewardd.telemetry import Telemetry
 
@@ -82,6 +82,10 @@ class Store:
     async def append(self, rows: Sequence[Row]) -> list[Stored]:
         """Store *rows*, each once; return where each stands, in order, when that is on disk."""
         return await self._writer.append(rows)
+
+    async def restore(self, rows: Sequence[tuple[Row, Times]]) -> list[bool]:
+        """Store *rows* of another store, each once and as recorded there; return which were there already, in order."""
+        return await self._writer.restore(rows)
 
     async def add(self, rows: Sequence[Record], *, together: bool = False) -> list[Kept]:
         """

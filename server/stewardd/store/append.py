@@ -14,7 +14,7 @@ from peewee import EXCLUDED, Case, SqliteDatabase
 
 from stewardd.privacy import Pseudonym
 from stewardd.store.models import Interaction, Session
-from stewardd.store.row import Row, Stored
+from stewardd.store.row import Row, Stored, Times
 
 MOST_ROWS = 64  # a statement; more is not faster
 MOST_SESSIONS = 100_000  # whose keys are remembered
@@ -51,6 +51,15 @@ class Appender:
         if fresh:
             self._insert(fresh, now)
         return places
+
+    def restore(self, rows: Sequence[tuple[Row, Times]], *, now: int) -> list[bool]:
+        """Store *rows* as `append` does, but as recorded and rated at their own times; say which were there already."""
+        places = self.append([row for row, _ in rows], now=now)
+        # Behind the append: this is no live call, so that the rows of those carry no times of their own.
+        for (_, times), place in zip(rows, places, strict=True):
+            if not place.already_stored:
+                self._database.execute_sql(_update_times(), (*times, place.seq))
+        return [place.already_stored for place in places]
 
     def _insert(self, fresh: list[tuple[int, Row]], now: int) -> None:
         keys = self._session_keys({row.session for _, row in fresh})
@@ -169,6 +178,12 @@ def _blanks(model: Any, count: int) -> list[tuple[int, ...]]:
 def _select_interactions(count: int) -> str:
     query = Interaction.select(Interaction.interaction_id, Interaction.seq, Interaction.recorded_at)
     return str(query.where(Interaction.interaction_id.in_([b""] * count)).sql()[0])
+
+
+@cache
+def _update_times() -> str:
+    query = Interaction.update(recorded_at=0, rated_at=0).where(Interaction.seq == 0)
+    return str(query.bind(_DIALECT).sql()[0])
 
 
 @cache

@@ -27,6 +27,13 @@ class Row(NamedTuple):
     conversation_turn: int
 
 
+class Times(NamedTuple):
+    """When a row was recorded, and last rated, in the store that it comes from."""
+
+    recorded_at: int  # microseconds
+    rated_at: int | None  # microseconds
+
+
 class Stored(NamedTuple):
     """Where a row stands in the store."""
 

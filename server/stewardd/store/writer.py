@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import peewee
@@ -19,7 +20,7 @@ from peewee import SqliteDatabase
 from steward.errors import Error, ResourceExhausted, Unavailable
 from stewardd.store.append import Appender
 from stewardd.store.database import broken, explained, reason
-from stewardd.store.row import ROW_OVERHEAD, Row, Stored, weight
+from stewardd.store.row import ROW_OVERHEAD, Row, Stored, Times, weight
 from stewardd.telemetry import Telemetry
 
 T = TypeVar("T")
@@ -92,6 +93,17 @@ class Writer:
         """
         stored: list[Stored] = await self._submit(rows, len(rows), weight(rows))
         return stored
+
+    async def restore(self, rows: Sequence[tuple[Row, Times]]) -> list[bool]:
+        """
+        Store *rows* of another store, each once and as recorded there; return which were there already, in order.
+
+        Raises as append does.
+        """
+        found: list[bool] = await self._submit(
+            partial(self._restore, rows), len(rows), weight([row for row, _ in rows])
+        )
+        return found
 
     async def change(self, work: Callable[[SqliteDatabase], T], *, rows: int = 1, size: int = ROW_OVERHEAD) -> T:
         """
@@ -241,6 +253,14 @@ class Writer:
                 sizes.append(len(job.work))
         flush()
         return results
+
+    def _restore(self, rows: Sequence[tuple[Row, Times]], database: SqliteDatabase) -> list[bool]:
+        try:
+            with database.savepoint():
+                return self._appender.restore(rows, now=self._now())
+        except Exception:
+            self._appender.reload()  # what it handed out was undone
+            raise
 
     def _ran(self, work: Callable[[SqliteDatabase], Any]) -> Any:
         """Return what *work* returns, or raises: then what it did is undone, and the group goes on."""
