@@ -244,3 +244,18 @@ def test_each_suffix_makes_its_kind_of_file(server: App, client: Client, tmp_pat
     assert (0, "") == (done.returncode, done.stderr)
     assert [name] == names(tmp_path)
     assert (tmp_path / name).read_bytes().startswith(magic.get(name.rpartition(".")[2], b"\xff\xff\xff\xff"))
+
+
+def test_an_archive_is_written_like_a_table(server: App, client: Client, tmp_path: Path) -> None:
+    """
+    The archive for an auditor gets its name when it is whole, and is not replaced.
+    """
+    many(client, 100)
+
+    done = export(server, tmp_path, "compliance", "--purpose", "audit", "--json")
+    again = export(server, tmp_path, "compliance")
+
+    assert (0, "") == (done.returncode, done.stderr)
+    assert ("compliance.tar.gz", 101) == (json.loads(done.stdout)["file"], json.loads(done.stdout)["rows"])
+    assert ["compliance.tar.gz"] == names(tmp_path)
+    assert (1, "steward: compliance.tar.gz is there already: --force replaces it\n") == (again.returncode, again.stderr)

@@ -3,7 +3,9 @@ Taking interactions out: whole, in order, resumed, and checked.
 """
 
 import hashlib
+import io
 import json
+import tarfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -317,3 +319,13 @@ def test_a_table_is_a_file_of_what_lists_show(client: Client) -> None:
     content = b"".join(client.export_table("interactions")).decode()
 
     assert [each.interaction_id for each in listed(client)] == [row[:36] for row in content.splitlines()[1:]]
+
+
+def test_an_archive_has_what_an_auditor_wants(client: Client) -> None:
+    """
+    By export_compliance three tables come with a report and digests.
+    """
+    fill(client, 120)
+
+    with tarfile.open(fileobj=io.BytesIO(b"".join(client.export_compliance())), mode="r:gz") as archive:
+        assert ["interactions.csv", "sessions.csv", "metrics.csv", "report.json", "SHA256SUMS"] == archive.getnames()

@@ -4,10 +4,14 @@ Tables as files: every column, every value, every format, resumed at any chunk.
 
 import csv
 import gzip
+import hashlib
 import io
 import json
 import re
+import shutil
+import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -590,6 +594,74 @@ def test_sheets_go_on_in_a_next_one(tmp_path: Path) -> None:
 
     assert [("alerts", 3), ("alerts 2", 3), ("alerts 3", 2)] == [(each.title, each.max_row) for each in sheets]
     assert ["alert_id", 4] == [each.value for each in sheets[2]["A"]]
+
+
+def test_an_archive_says_what_is_in_it(filled: Client, tmp_path: Path) -> None:
+    """
+    Its report has the purpose, redacted, the period, and rows and digest of each file; its files are the exports.
+    """
+    until = datetime.now(UTC) + timedelta(days=1)
+    content = b"".join(filled.export_compliance(since=NOON, until=until, purpose="Audit for jo@example.com"))
+    with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    names = ["interactions", "sessions", "metrics"]
+
+    assert ("Audit for [EMAIL_REDACTED]", "1") == (report["purpose"], report["redaction_rules_version"])
+    assert {"since": "2025-09-30T12:00:00.000000Z", "until": f"{until:%Y-%m-%dT%H:%M:%S.%fZ}"} == report["period"]
+    assert [(f"{name}.csv", ROWS[name]) for name in names] == [(each["name"], each["rows"]) for each in report["files"]]
+    for name, each in zip(names, report["files"], strict=True):
+        found = (tmp_path / f"{name}.csv").read_bytes()
+        assert whole(filled, name) == found
+        assert (len(found), hashlib.sha256(found).hexdigest()) == (each["bytes"], each["sha256"])
+
+
+def test_an_archive_checks_with_sha256sum(filled: Client, tmp_path: Path) -> None:
+    """
+    `sha256sum -c` finds each file of SHA256SUMS as it should be.
+    """
+    program = shutil.which("sha256sum")
+    if program is None:
+        pytest.skip("sha256sum is not installed: the digests are not checked by another program")
+    with tarfile.open(fileobj=io.BytesIO(b"".join(filled.export_compliance())), mode="r:gz") as archive:
+        archive.extractall(tmp_path, filter="data")
+
+    done = subprocess.run([program, "-c", "SHA256SUMS"], capture_output=True, text=True, check=False, cwd=tmp_path)
+
+    lines = [f"{name}: OK\n" for name in ("interactions.csv", "sessions.csv", "metrics.csv", "report.json")]
+    assert (0, "".join(lines)) == (done.returncode, done.stdout)
+
+
+def test_an_archive_can_be_empty_and_of_any_size(tmp_path: Path) -> None:
+    """
+    Without rows it has headers only, over many blocks it has all rows, and no scratch file is left.
+    """
+    for count in (0, 1000):
+        with running_server(tmp_path) as server, Client(server.target) as client:
+            many(client, count)
+            content = b"".join(client.export_compliance())
+            with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
+                file = archive.extractfile("interactions.csv")
+                assert file is not None
+                assert count == len(cells(file.read()))
+            assert [] == list((tmp_path / "scratch").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [({"since": NOON, "until": NOON}, ["until"]), ({"purpose": "x" * 1025}, ["purpose"])],
+    ids=["window", "purpose"],
+)
+def test_an_archive_that_cannot_be_is_refused_by_field(
+    asked: Client, fields: dict[str, Any], expected: list[str]
+) -> None:
+    """
+    Each wrong field is named.
+    """
+    with pytest.raises(InvalidArgument) as caught:
+        list(asked.export_compliance(**fields))
+
+    assert expected == [each.field for each in caught.value.violations]
 
 
 def test_the_predecessors_file_comes_out_again(client: Client) -> None:

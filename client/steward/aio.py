@@ -458,6 +458,27 @@ class AsyncClient:
         )
         return exported_file(await self._call(self._data.ExportSummary, request))
 
+    async def export_compliance(
+        self, *, since: datetime | None = None, until: datetime | None = None, purpose: str = ""
+    ) -> AsyncIterator[bytes]:
+        """
+        Yield what an auditor wants to have of a window, by default of all time, as a gzipped tar archive.
+
+        Its report has the *purpose*, redacted. At the end it is checked that all came. Raises: InvalidArgument,
+        StreamTruncated.
+        """
+        async for part in self.export_compliance_parts(since=since, until=until, purpose=purpose):
+            if isinstance(part, FileChunk):
+                yield part.data
+
+    async def export_compliance_parts(
+        self, *, since: datetime | None = None, until: datetime | None = None, purpose: str = ""
+    ) -> AsyncIterator[FilePart]:
+        """Yield what export_compliance does with its header and its trailer."""
+        request = codec.request(export_pb2.ExportComplianceRequest, since=since, until=until, purpose=purpose)
+        async for part in self._file(self._data.ExportCompliance, request):
+            yield part
+
     async def import_interactions(
         self, batches: AsyncIterable[Sequence[Importable]], *, preserve: str = "", timeout: float | None = None
     ) -> ImportReport:

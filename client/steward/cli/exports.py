@@ -130,6 +130,30 @@ def table(  # noqa: PLR0917 -- an option for each
     _export(ask, output=output, force=force, resume=resume, quiet=quiet, json=json)
 
 
+@app.command()
+def compliance(  # noqa: PLR0917 -- an option for each
+    ctx: typer.Context,
+    since: Since = None,
+    until: Until = None,
+    purpose: Annotated[str, typer.Option(help="What it is for; it stands in the report, redacted.")] = "",
+    output: Output = None,
+    force: Force = False,  # noqa: FBT002
+    quiet: Quiet = False,  # noqa: FBT002
+    json: Json = False,  # noqa: FBT002
+) -> None:
+    """
+    Write what an auditor wants to have into a .tar.gz: interactions, sessions, metrics, a report, and SHA256SUMS.
+
+    It has its name when it is whole.
+    """
+    connected = client(ctx)
+
+    def ask(_: str) -> Iterator[FilePart]:
+        return connected.export_compliance_parts(since=since, until=until, purpose=purpose)
+
+    _export(ask, output=output, force=force, resume=False, quiet=quiet, json=json)
+
+
 _SELF_PRESSED = (ExportFormat.PARQUET, ExportFormat.ARROW, ExportFormat.XLSX)
 
 

@@ -317,6 +317,13 @@ class DataManagement(DataManagementServiceServicer):
             name=file.name, media_type=file.media_type, content=file.content, sha256=digest
         )
 
+    async def ExportCompliance(
+        self, request: export_pb2.ExportComplianceRequest, context: Any
+    ) -> AsyncIterator[export_pb2.ExportComplianceResponse]:
+        async with aclosing(self._files.compliance(request)) as parts:
+            async for part in parts:
+                yield export_pb2.ExportComplianceResponse(**part)
+
     async def ImportInteractions(
         self, request_iterator: AsyncIterator[imports_pb2.ImportInteractionsRequest], context: Any
     ) -> imports_pb2.ImportInteractionsResponse:

@@ -7,13 +7,14 @@ import hashlib
 import struct
 import threading
 from collections.abc import AsyncGenerator, Generator, Iterator
+from contextlib import aclosing
 from dataclasses import astuple
 from datetime import UTC, datetime
 from typing import Any
 
 from steward import codec
 from steward.v1 import export_pb2
-from stewardd import files
+from stewardd import compliance, files
 from stewardd.files import Piece, Place
 from stewardd.privacy import Redactor
 from stewardd.rpc.exports import Exports
@@ -36,6 +37,7 @@ class Files:
         self._scratch = store.path.parent / SCRATCH
         files.clear(self._scratch)
         self._read = read
+        self._redactor = redactor
         self._tokens = Tokens(
             redactor, epoch=store.epoch, purpose="export", packing=_PLACE, field="resume_token", beside=()
         )
@@ -57,9 +59,28 @@ class Files:
             place = Place(*found) if found else await self._read(file.begin, self._store)
             yield {"header": self._header(file.name, file.media_type, place)}
             steps = _Steps(file.pieces(self._store, place, scratch=self._scratch), place)
-            async for piece in self._run(steps):
-                token = self._tokens.make(request, astuple(piece.place)) if file.resumable else ""
-                yield {"chunk": export_pb2.FileChunk(data=piece.data, resume_token=token)}
+            async with aclosing(self._run(steps)) as pieces:
+                async for piece in pieces:
+                    token = self._tokens.make(request, astuple(piece.place)) if file.resumable else ""
+                    yield {"chunk": export_pb2.FileChunk(data=piece.data, resume_token=token)}
+            yield {"trailer": steps.trailer()}
+
+    async def compliance(self, request: export_pb2.ExportComplianceRequest) -> Parts:
+        """Yield the parts of the archive that *request* asks for. Raises: InvalidArgument, ResourceExhausted."""
+        bundle = compliance.choose(
+            since=codec.to_optional_time(request, "since"),
+            until=codec.to_optional_time(request, "until"),
+            purpose=request.purpose,
+            redactor=self._redactor,
+            now=datetime.now(UTC),
+        )
+        with self._exports.place():
+            place = Place(0, 0, 0, 0)
+            yield {"header": self._header(compliance.NAME, compliance.MEDIA_TYPE, place)}
+            steps = _Steps(bundle.pieces(self._store, scratch=self._scratch), place)
+            async with aclosing(self._run(steps)) as pieces:
+                async for piece in pieces:
+                    yield {"chunk": export_pb2.FileChunk(data=piece.data)}
             yield {"trailer": steps.trailer()}
 
     def _header(self, name: str, media_type: str, place: Place) -> export_pb2.FileHeader:
