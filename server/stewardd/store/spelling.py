@@ -27,7 +27,8 @@ def time_text(field: Any) -> Any:
     """Return the microseconds of *field* as 2025-09-30T12:00:00.000000Z, NULL when it is NULL."""
     seconds = (field - (field < 0) * (_SECOND - 1)) / _SECOND  # rounded down: SQL rounds towards 0
     whole = fn.STRFTIME("%Y-%m-%dT%H:%M:%S", seconds, "unixepoch")
-    return whole.concat(fn.PRINTF(".%06dZ", field - seconds * _SECOND))
+    rest = fn.SUBSTR(field - seconds * _SECOND + _SECOND, 2)  # six digits, behind a 1
+    return whole.concat(Value(".")).concat(rest).concat(Value("Z"))
 
 
 def boolean_text(field: Any) -> Any:
@@ -48,4 +49,6 @@ def quoted_json(text: Any) -> Any:
 def harmless(text: Any) -> Any:
     """Return *text*, with one more apostrophe before it when but for those a spreadsheet takes it for a formula."""
     first = fn.SUBSTR(fn.LTRIM(text, "'").concat(Value("a")), 1, 1)  # something there always is
-    return Case(None, [(fn.INSTR(DANGEROUS, first) > 0, Value("'").concat(text))], text)
+    # Most begin with a letter, which two comparisons tell: what is dangerous, and the apostrophe, is before or behind.
+    plain = (text >= "A") & (text < "\uff0b")
+    return Case(None, [(plain, text), (fn.INSTR(DANGEROUS, first) > 0, Value("'").concat(text))], text)
