@@ -578,7 +578,11 @@ def test_scratch_files_of_a_crash_are_gone_at_start(tmp_path: Path) -> None:
     left.mkdir(parents=True)
     (left / "workbook.xlsx").write_bytes(b"half")
 
-    with running_server(tmp_path):
+    with running_server(tmp_path) as server, Client(server.target) as client:
+        gone = not left.exists()
+        list(client.export_table("alerts", format=ExportFormat.XLSX))
+
+        assert gone
         assert [] == list((tmp_path / "scratch").iterdir())
         assert 0o700 == (tmp_path / "scratch").stat().st_mode & 0o777
 

@@ -130,15 +130,15 @@ def _violations(file_format: int, compression: int) -> Iterator[FieldViolation]:
 
 
 def clear(scratch: Path) -> None:
-    """Make *scratch* an empty directory for its owner only: what a crash left there goes."""
+    """Remove what a crash left in *scratch*."""
     shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(mode=0o700, exist_ok=True)
 
 
 @contextmanager
 def own(scratch: Path) -> Iterator[Path]:
     """Have a directory in *scratch* meanwhile. Raises: Unavailable when what is written there has no room."""
     try:
+        scratch.mkdir(mode=0o700, exist_ok=True)
         with TemporaryDirectory(prefix="export-", dir=scratch) as directory:
             yield Path(directory)
     except OSError as error:
