@@ -32,8 +32,8 @@ run: setup ## serve on 127.0.0.1:50051, data in ./steward-data
 demo: setup ## a fresh server, 100 recorded interactions, their figures
 	@$(BIN)/python -m stewardd.demo
 
-test: setup ## the tests, with coverage
-	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered -q
+test: setup ## the tests, two at a time, with coverage
+	@$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered -q
 
 check: setup ## format, lint, types, contracts of imports and protos
 	@$(BIN)/ruff format --check --diff .

@@ -36,6 +36,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     },
     "RecordBusinessMetric": {"day": {"day_id": ids.mint(), "date": "2025-09-30", "developer_sessions": 3}},
     "SetAlertRule": {"name": "slow_store", "metric": "ALERT_METRIC_DB_QUERY_TIME", "operator": 1, "threshold": 0.5},
+    "ExportTable": {"table": "interactions"},
     "ImportInteractions": {
         "interactions": [
             {
