@@ -607,7 +607,7 @@ def test_an_archive_says_what_is_in_it(filled: Client, tmp_path: Path) -> None:
     until = datetime.now(UTC) + timedelta(days=1)
     content = b"".join(filled.export_compliance(since=NOON, until=until, purpose="Audit for jo@example.com"))
     with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
-        archive.extractall(tmp_path, filter="data")
+        unpack(archive, tmp_path)
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     names = ["interactions", "sessions", "metrics"]
 
@@ -620,6 +620,15 @@ def test_an_archive_says_what_is_in_it(filled: Client, tmp_path: Path) -> None:
         assert (len(found), hashlib.sha256(found).hexdigest()) == (each["bytes"], each["sha256"])
 
 
+def unpack(archive: tarfile.TarFile, into: Path) -> None:
+    """Write the files of *archive*, which have no directories, into a directory. Python 3.11.2 has no filter for it."""
+    for member in archive:
+        content = archive.extractfile(member)
+        assert content is not None
+        assert Path(member.name).name == member.name
+        (into / member.name).write_bytes(content.read())
+
+
 def test_an_archive_checks_with_sha256sum(filled: Client, tmp_path: Path) -> None:
     """
     `sha256sum -c` finds each file of SHA256SUMS as it should be.
@@ -628,7 +637,7 @@ def test_an_archive_checks_with_sha256sum(filled: Client, tmp_path: Path) -> Non
     if program is None:
         pytest.skip("sha256sum is not installed: the digests are not checked by another program")
     with tarfile.open(fileobj=io.BytesIO(b"".join(filled.export_compliance())), mode="r:gz") as archive:
-        archive.extractall(tmp_path, filter="data")
+        unpack(archive, tmp_path)
 
     done = subprocess.run([program, "-c", "SHA256SUMS"], capture_output=True, text=True, check=False, cwd=tmp_path)
 

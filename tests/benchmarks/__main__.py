@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.benchmarks import alerts, figures, record, start
+from tests.benchmarks import alerts, export, figures, record, start
 from tests.benchmarks.load import run
 
 Lines = Mapping[str, Any] | Sequence[Mapping[str, Any]]  # one, or several
@@ -21,6 +21,7 @@ CASES: tuple[Callable[[Path], Awaitable[Lines]], ...] = (
     start.import_steward,
     alerts.alert_seen,
     figures.figures,
+    export.export,
 )
 
 
