@@ -360,21 +360,8 @@ class AsyncClient:
         request = codec.request(
             export_pb2.ExportInteractionsRequest, filter=codec.from_filter(chosen), updated_since=updated_since
         )
-        check, attempt = ExportCheck(), 1
-        while not check.complete:
-            try:
-                async for message in self._watch(self._data.ExportInteractions, request):
-                    for each in check.take(message):
-                        yield codec.decode(RecordedInteraction, each)
-                    if message.WhichOneof("part") == "batch":
-                        request.resume_token, attempt = message.batch.resume_token, 1
-                check.end()
-            except Error as error:
-                delay = self._retry.delay(error, attempt=attempt)
-                if delay is None:
-                    raise
-                await asyncio.sleep(delay)
-                attempt += 1
+        async for each in self._resumed(self._data.ExportInteractions, request, ExportCheck()):
+            yield codec.decode(RecordedInteraction, each)
 
     async def export_table(
         self,
@@ -430,7 +417,7 @@ class AsyncClient:
             raw=raw,
             resume_token=resume_token,
         )
-        async for part in self._file(self._data.ExportTable, request):
+        async for part in self._resumed(self._data.ExportTable, request, FileCheck()):
             yield part
 
     async def export_summary(
@@ -476,7 +463,7 @@ class AsyncClient:
     ) -> AsyncIterator[FilePart]:
         """Yield what export_compliance does with its header and its trailer."""
         request = codec.request(export_pb2.ExportComplianceRequest, since=since, until=until, purpose=purpose)
-        async for part in self._file(self._data.ExportCompliance, request):
+        async for part in self._resumed(self._data.ExportCompliance, request, FileCheck()):
             yield part
 
     async def import_interactions(
@@ -604,17 +591,17 @@ class AsyncClient:
         request = health_pb2.GetServerInfoRequest()
         return codec.decode(ServerInfo, await self._call(self._health.GetServerInfo, request))
 
-    async def _file(self, method: Any, request: Any) -> AsyncIterator[FilePart]:
-        """Yield the parts of a file, going on with a broken stream where that can be; see that all came."""
-        check, attempt = FileCheck(), 1
+    async def _resumed(self, method: Any, request: Any, check: ExportCheck | FileCheck) -> AsyncIterator[Any]:
+        """Yield what *check* takes of an export, going on with a broken stream where that can be; see that all came."""
+        attempt = 1
         while not check.complete:
             try:
                 async for message in self._watch(method, request):
-                    part = check.take(message)
-                    if isinstance(part, FileChunk) and part.resume_token:
-                        request.resume_token, attempt = part.resume_token, 1
-                    if part is not None:
-                        yield part
+                    taken = check.take(message)
+                    if check.token and check.token != request.resume_token:
+                        request.resume_token, attempt = check.token, 1
+                    for each in taken:
+                        yield each
                 check.end()
             except Error as error:
                 delay = self._retry.delay(error, attempt=attempt) if check.resumable else None

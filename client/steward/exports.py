@@ -21,6 +21,8 @@ class ExportCheck:
 
     def __init__(self) -> None:
         self.complete = False
+        self.resumable = True  # whether what came can be gone on with, or nothing came yet
+        self.token = ""  # goes on behind what came
         self._rows = 0
         self._digest = bytes(32)
 
@@ -33,6 +35,7 @@ class ExportCheck:
                 content = message.batch.rows.SerializeToString(deterministic=True)
                 self._digest = hashlib.sha256(self._digest + content).digest()
                 self._rows += len(message.batch.rows.interactions)
+                self.token = message.batch.resume_token
                 return message.batch.rows.interactions
             case "trailer":
                 self._demand(message.trailer.rows, message.trailer.digest)
@@ -56,12 +59,13 @@ class FileCheck:
 
     def __init__(self) -> None:
         self.complete = False
-        self.resumable = True  # whether what came can be gone on with, or nothing came yet
+        self.resumable = True  # as in ExportCheck
+        self.token = ""
         self._bytes: int | None = None  # with what came before; not known before the first header
         self._digest = hashlib.sha256()
 
-    def take(self, message: Any) -> FilePart | None:
-        """Return the part in *message*, None for a second header. Raises: StreamTruncated when some is missing."""
+    def take(self, message: Any) -> Sequence[FilePart]:
+        """Return the part in *message*, none for a second header. Raises: StreamTruncated when some is missing."""
         match message.WhichOneof("part"):
             case "header":
                 return self._begin(codec.decode(FileHeader, message.header))
@@ -69,25 +73,26 @@ class FileCheck:
                 chunk = codec.decode(FileChunk, message.chunk)
                 self._digest.update(chunk.data)
                 self._bytes = (self._bytes or 0) + len(chunk.data)
+                self.token = chunk.resume_token
                 self.resumable = bool(chunk.resume_token)
-                return chunk
+                return (chunk,)
             case "trailer":
-                return self._end(codec.decode(FileTrailer, message.trailer))
-        return None
+                return (self._end(codec.decode(FileTrailer, message.trailer)),)
+        return ()
 
     def end(self) -> None:
         """See that the stream had its trailer. Raises: StreamTruncated when not."""
         if not self.complete:
             raise StreamTruncated(f"the file ended after {self._bytes or 0} bytes without its trailer")
 
-    def _begin(self, header: FileHeader) -> FileHeader | None:
+    def _begin(self, header: FileHeader) -> Sequence[FileHeader]:
         self._digest = hashlib.sha256()
         if self._bytes is None:
             self._bytes = header.resumed_bytes
-            return header
+            return (header,)
         if header.resumed_bytes != self._bytes:
             raise StreamTruncated(f"the file goes on behind {header.resumed_bytes} bytes, and {self._bytes} came")
-        return None
+        return ()
 
     def _end(self, trailer: FileTrailer) -> FileTrailer:
         if trailer.bytes != self._bytes:

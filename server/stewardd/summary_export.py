@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Any
 
 from steward.errors import InvalidArgument
-from steward.types import ExportedFile, ExportFormat, FieldViolation, InteractionFilter
+from steward.types import FORMULA_STARTS, ExportedFile, ExportFormat, FieldViolation, InteractionFilter
 from stewardd import analytics, content, performance, quality, questions
 from stewardd.analytics import INSIGHTS_DAYS
 from stewardd.filters import Window, check_filter, window
@@ -28,7 +28,7 @@ Line = tuple[str, str, str, Any]  # section, item, metric, value
 
 # What a spreadsheet would take for a formula, or would once it lost an apostrophe:
 # https://owasp.org/www-community/attacks/CSV_Injection
-_FORMULA = re.compile(r"'*[=+\-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20]")
+_FORMULA = re.compile(f"'*[{re.escape(FORMULA_STARTS)}]")
 
 
 @dataclass(frozen=True, slots=True)

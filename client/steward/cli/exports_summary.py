@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from steward.cli.options import QueryTypes, Roles, Since, Until, chosen, client
+from steward.cli.parts import Part
 from steward.errors import FailedPrecondition
 from steward.types import ExportFormat
 
@@ -47,6 +48,7 @@ def summary(  # noqa: PLR0917 -- an option for each way to choose
         sys.stdout.buffer.write(found.content)
         sys.stdout.flush()
     else:
-        part = output.with_name(f"{output.name}.part")
-        part.write_bytes(found.content)
-        part.rename(output)  # never half a file under its name
+        with Part(output) as part:
+            part.open(None)
+            part.write(found.content, "")
+            part.finish()

@@ -12,7 +12,7 @@ from typing import Any
 
 from steward.tables.cells import SPELLED, Reader, real, text, time, truth, whole
 from steward.tables.opening import MOST_LINE, Source
-from steward.types import FieldViolation, ImportedInteraction, ImportRejection, Interaction
+from steward.types import FORMULA_STARTS, FieldViolation, ImportedInteraction, ImportRejection, Interaction
 
 # The columns, in the order of an export, and what reads their cells.
 COLUMNS: dict[str, Reader] = {
@@ -36,7 +36,7 @@ COLUMNS: dict[str, Reader] = {
 _SPELLED = {name: SPELLED.get(read, read) for name, read in COLUMNS.items()}
 _MAY_BE_UNKNOWN = {"response_time_seconds", "response_length", "success", "user_rating", "rated_at"}
 _OURS = ("recorded_at", "rated_at")  # which the server says anew
-_MARKED = re.compile(r"'+[=+\-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20]")  # what an export has put an apostrophe before
+_MARKED = re.compile(f"'+[{re.escape(FORMULA_STARTS)}]")  # what an export has put an apostrophe before
 
 Item = ImportedInteraction | ImportRejection
 

@@ -26,7 +26,15 @@ from steward.types.analytics import (
 )
 from steward.types.business import BusinessDay, BusinessMetric, BusinessReport, DailyBusiness, RecordedBusinessMetric
 from steward.types.content import ContentAccess, ContentItem, ContentReport, ContentType
-from steward.types.exports import ExportCompression, ExportedFile, ExportFormat, FileChunk, FileHeader, FileTrailer
+from steward.types.exports import (
+    FORMULA_STARTS,
+    ExportCompression,
+    ExportedFile,
+    ExportFormat,
+    FileChunk,
+    FileHeader,
+    FileTrailer,
+)
 from steward.types.health import (
     LIMITS,
     Component,
@@ -86,6 +94,7 @@ from steward.types.questions import CommonQuestion, CommonQuestions, Suggestion
 from steward.types.sessions import Session
 
 __all__ = [
+    "FORMULA_STARTS",
     "IMPORT_KINDS",
     "LIMITS",
     "Alert",

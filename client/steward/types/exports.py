@@ -5,6 +5,8 @@ Exports: how a file is written, and the parts in which it comes.
 from dataclasses import dataclass
 from enum import IntEnum
 
+FORMULA_STARTS = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"  # what a spreadsheet may take for the start of a formula
+
 
 class ExportFormat(IntEnum):
     """How a file is written."""

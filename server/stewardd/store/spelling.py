@@ -8,8 +8,9 @@ from typing import Any
 
 from peewee import Case, Value, fn
 
+from steward.types import FORMULA_STARTS
+
 _SECOND = 1_000_000  # us
-DANGEROUS = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"  # what a spreadsheet may take for the start of a formula
 
 
 def uuid_text(field: Any) -> Any:
@@ -51,4 +52,4 @@ def harmless(text: Any) -> Any:
     first = fn.SUBSTR(fn.LTRIM(text, "'").concat(Value("a")), 1, 1)  # something there always is
     # Most begin with a letter, which two comparisons tell: what is dangerous, and the apostrophe, is before or behind.
     plain = (text >= "A") & (text < "\uff0b")
-    return Case(None, [(plain, text), (fn.INSTR(DANGEROUS, first) > 0, Value("'").concat(text))], text)
+    return Case(None, [(plain, text), (fn.INSTR(FORMULA_STARTS, first) > 0, Value("'").concat(text))], text)
