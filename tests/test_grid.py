@@ -3,6 +3,7 @@ The architecture: every RPC on every layer, and every layer's file in its row.
 """
 
 import re
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,15 @@ def texts(folder: str) -> str:
 
 
 SERVICERS = texts("server/stewardd/rpc")
+
+
+def test_no_test_is_named_after_the_time(request: pytest.FixtureRequest) -> None:
+    """
+    No test's name holds a time near now: two workers that collect a second apart would know different tests.
+    """
+    near = [f"{datetime.now(UTC) + timedelta(days=days):%Y-%m-%d}" for days in range(-7, 8)]
+
+    assert [] == [item.nodeid for item in request.session.items if any(day in item.nodeid for day in near)]
 
 
 @pytest.mark.parametrize(("idea", "rpc"), RPCS)
