@@ -94,6 +94,53 @@ def test_the_parts_check_in_any_language(client: Client, stub: DataManagementSer
     assert (1001, digest) == (trailer.trailer.rows, trailer.trailer.digest)
 
 
+def test_columns_are_the_rows_field_by_field(client: Client, stub: DataManagementServiceStub) -> None:
+    """
+    In the layout of columns each interaction has the values that it has as a row, also those that are not known.
+    """
+    fill(client, 1001)
+    recorded(client, interaction(response_time_seconds=None, response_length=None, success=None, query_type=""))
+    client.rate_interaction(listed(client)[0].interaction_id, 4)
+
+    def batches(layout: export_pb2.ExportLayout.ValueType) -> list[export_pb2.ExportBatch]:
+        parts = stub.ExportInteractions(export_pb2.ExportInteractionsRequest(layout=layout))
+        return [part.batch for part in parts if part.HasField("batch")]
+
+    rows = [row for batch in batches(export_pb2.EXPORT_LAYOUT_ROWS) for row in batch.rows.interactions]
+    columns = [row for batch in batches(export_pb2.EXPORT_LAYOUT_COLUMNS) for row in read(batch.columns)]
+
+    assert rows == columns
+
+
+def read(columns: export_pb2.InteractionColumns) -> Iterator[interaction_pb2.RecordedInteraction]:
+    """Yield the interactions of *columns*, as anyone would read them from the .proto."""
+    times = ("occurred_at", "recorded_at", "rated_at")
+    for index in range(len(columns.seq)):
+        row = interaction_pb2.RecordedInteraction()
+        for field in columns.DESCRIPTOR.fields:
+            found = getattr(columns, field.name)
+            if field.message_type is not None:
+                if found.present and not found.present[index]:
+                    continue
+                found = found.values
+            if field.name in times:
+                getattr(row, field.name).FromMicroseconds(found[index])
+            else:
+                setattr(row, field.name, bool(found[index]) if field.name == "success" else found[index])
+        yield row
+
+
+def test_an_unknown_layout_is_named(stub: DataManagementServiceStub) -> None:
+    """
+    A layout that there is not is INVALID_ARGUMENT naming the field.
+    """
+    with pytest.raises(grpc.RpcError) as caught:
+        list(stub.ExportInteractions(export_pb2.ExportInteractionsRequest(layout=7)))  # type: ignore[arg-type] # wrong
+
+    assert grpc.StatusCode.INVALID_ARGUMENT == caught.value.code()
+    assert "layout" in (caught.value.details() or "")
+
+
 def test_long_questions_make_short_batches(client: Client, stub: DataManagementServiceStub) -> None:
     """
     A batch ends after about 1 MiB.

@@ -9,18 +9,18 @@ from dataclasses import astuple
 from datetime import UTC, datetime
 from typing import Any
 
-from steward import codec, ids
+from steward import codec
 from steward.errors import ResourceExhausted, Unavailable
 from steward.types import InteractionFilter
 from steward.v1 import export_pb2
 from stewardd import export
 from stewardd.export import Progress
 from stewardd.privacy import Redactor
+from stewardd.rpc import batches
 from stewardd.rpc.paging import Tokens
 from stewardd.rpc.readers import Readers
 from stewardd.store import Store
 
-SECOND = 10**6  # microseconds
 _PROGRESS = struct.Struct(">qqq32s")
 
 Parts = AsyncGenerator[export_pb2.ExportInteractionsResponse, None]
@@ -51,6 +51,7 @@ class Exports:
 
     async def interactions(self, request: export_pb2.ExportInteractionsRequest) -> Parts:
         """Yield the parts of the export that *request* asks for. Raises: InvalidArgument, ResourceExhausted."""
+        lay_out = batches.layout(request.layout)
         place = self._tokens.read(request)
         chosen = export.choose(
             codec.decode(InteractionFilter, request.filter),
@@ -63,12 +64,11 @@ class Exports:
             yield export_pb2.ExportInteractionsResponse(header=self._header(request, progress))
             while True:
                 self.go_on()
-                batch = await self._read(self._batch, chosen, progress)
+                batch = await self._read(self._batch, lay_out, chosen, progress)
                 if batch is None:
                     break
-                rows, progress = batch
-                token = self._tokens.make(request, astuple(progress))
-                part = export_pb2.ExportBatch(rows=rows, resume_token=token)
+                sent, progress = batch
+                part = batches.part(sent, token=self._tokens.make(request, astuple(progress)))
                 yield export_pb2.ExportInteractionsResponse(batch=part)
             trailer = export_pb2.ExportTrailer(rows=progress.rows, digest=progress.digest)
             yield export_pb2.ExportInteractionsResponse(trailer=trailer)
@@ -94,34 +94,11 @@ class Exports:
             resumed_rows=progress.rows,
         )
 
-    def _batch(self, chosen: list[Any], progress: Progress) -> tuple[export_pb2.InteractionRows, Progress] | None:
+    def _batch(
+        self, lay_out: batches.LayOut, chosen: list[Any], progress: Progress
+    ) -> tuple[batches.Batch, Progress] | None:
         found = export.page(self._store, chosen, progress)
         if not found:
             return None
-        fields: Any = [_fields(row) for row in found]
-        rows = export_pb2.InteractionRows(interactions=fields)
-        return rows, export.advanced(progress, found, rows.SerializeToString(deterministic=True))
-
-
-def _fields(row: tuple[Any, ...]) -> dict[str, Any]:
-    """Return a *row* of an export as the fields of its message. By way of values it would take twice the time."""
-    occurred, recorded, rated = row[3], row[4], row[16]
-    return {
-        "seq": row[0],
-        "interaction_id": ids.spell(row[1]),
-        "session": row[2],
-        "occurred_at": {"seconds": occurred // SECOND, "nanos": occurred % SECOND * 1000},
-        "recorded_at": {"seconds": recorded // SECOND, "nanos": recorded % SECOND * 1000},
-        "user_role": row[5],
-        "query": row[6],
-        "query_type": row[7],
-        "response_time_seconds": row[8],
-        "response_length": row[9],
-        "code_snippets_shown": row[10],
-        "citations_provided": row[11],
-        "success": None if row[12] is None else row[12] != 0,
-        "user_rating": row[13],
-        "follow_up_query": row[14] != 0,
-        "conversation_turn": row[15],
-        "rated_at": None if rated is None else {"seconds": rated // SECOND, "nanos": rated % SECOND * 1000},
-    }
+        batch = lay_out(found)
+        return batch, export.advanced(progress, found, batch.SerializeToString(deterministic=True))
