@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from steward.errors import FailedPrecondition
+from stewardd.pages import Page
 from stewardd.tables import Column, Kind
 
 GROUP_ROWS = 32 * 1024  # of a row group, at most about so many,
@@ -47,14 +48,13 @@ class Columnar:
             self._writer = self._arrow.ipc.new_stream(self._sink, self._schema)
         return self._sink.taken()
 
-    def add(self, rows: Sequence[tuple[Any, ...]]) -> bytes:
-        *values, _ = zip(*rows, strict=True)
-        arrays = [self._array(each.kind, column) for each, column in zip(self._columns, values, strict=True)]
-        batch = self._arrow.record_batch(arrays, schema=self._schema)
+    def add(self, page: Page) -> bytes:
+        batches = self._read(page.content)
         if not self._parquet:
-            self._writer.write_batch(batch)
+            for each in batches:
+                self._writer.write_batch(each)
             return self._sink.taken()
-        self._held.append(batch)
+        self._held += batches
         many = sum(each.num_rows for each in self._held) >= GROUP_ROWS
         return self._group() if many or sum(each.nbytes for each in self._held) >= GROUP_BYTES else b""
 
@@ -85,10 +85,29 @@ class Columnar:
                 return self._arrow.float64()
         return self._arrow.string()
 
-    def _array(self, kind: Kind, values: Sequence[Any]) -> Any:
-        if kind is Kind.BOOLEAN:  # the store has 0 and 1
-            return self._arrow.array(values, self._arrow.int8()).cast(self._arrow.bool_())
-        return self._arrow.array(values, self._type(kind))
+    def _read(self, lines: bytes) -> list[Any]:
+        """Return what `typed_line` spelled."""
+        from pyarrow import csv  # noqa: PLC0415 -- an extra
+
+        kinds = {
+            each.name: self._arrow.int64() if each.kind is Kind.TIME else self._type(each.kind)
+            for each in self._columns
+        }
+        found = csv.read_csv(
+            self._arrow.BufferReader(lines),
+            csv.ReadOptions(column_names=list(kinds), use_threads=False, block_size=len(lines) + 1),
+            csv.ParseOptions(newlines_in_values=True),
+            csv.ConvertOptions(
+                column_types=kinds,
+                null_values=[""],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+                true_values=["1"],
+                false_values=["0"],
+            ),
+        )
+        batches: list[Any] = found.cast(self._schema).to_batches()
+        return batches
 
 
 def _pyarrow() -> ModuleType:

@@ -21,7 +21,6 @@ from stewardd.files import PIECE, File, Piece, Place
 from stewardd.filters import demand, window_violations
 from stewardd.privacy import RULES_VERSION, Clean, Redactor
 from stewardd.store import Store
-from stewardd.tables import Style
 
 NAME = "compliance.tar.gz"
 MEDIA_TYPE = "application/gzip"
@@ -84,7 +83,6 @@ class Bundle:
             table=table,
             form=formats.CSV,
             compression=ExportCompression.UNSPECIFIED,
-            style=Style.HARMLESS,
             chosen=tables.choose(table, since=self.since, until=self.until, user_roles=(), now=self.now),
         )
 

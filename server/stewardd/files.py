@@ -18,8 +18,9 @@ from steward.types import ExportCompression, ExportFormat, FieldViolation
 from stewardd import formats, tables
 from stewardd.filters import demand
 from stewardd.formats import Format, Writer
+from stewardd.pages import Pages
 from stewardd.store import Store
-from stewardd.tables import Pages, Style, Table
+from stewardd.tables import Table
 
 PIECE = 128 * 1024  # bytes of what is not cut at rows
 FORMATS = {
@@ -61,8 +62,8 @@ class File:
     table: Table
     form: Format
     compression: ExportCompression
-    style: Style
     chosen: Sequence[Any]  # conditions
+    raw: bool = False  # whether cells that a spreadsheet takes for formulas are left as they are
 
     @property
     def resumable(self) -> bool:
@@ -85,7 +86,7 @@ class File:
 
     def pieces(self, store: Store, place: Place, *, scratch: Path) -> Iterator[Piece]:
         """Yield it from *place* on, in steps that are short; what it keeps in *scratch* is gone afterwards."""
-        pages = Pages(store, self.table, self.chosen, style=self.style, weight=self.form.page)
+        pages = self.form.pages(store, self.table, self.chosen, raw=self.raw)
         with own(scratch) if self.form.scratch else nullcontext(scratch) as directory:
             writer = self.form.make(self.table, directory)
             if self.compression:
@@ -114,8 +115,8 @@ def choose(
         table=chosen,
         form=form,
         compression=ExportCompression(compression),
-        style=Style.HARMLESS if form.cells and not raw else form.style,
         chosen=tables.choose(chosen, since=since, until=until, user_roles=user_roles, now=now),
+        raw=raw,
     )
 
 
@@ -149,9 +150,9 @@ def own(scratch: Path) -> Iterator[Path]:
 def _by_rows(pages: Pages, writer: Writer, place: Place) -> Iterator[Piece]:
     """Yield whole rows: what follows each piece does not depend on those before it."""
     data = b"" if place.bytes else writer.begin()
-    while rows := pages.after(place.key, place.last):
-        data += writer.add(rows)
-        place = Place(rows[-1][-1], place.last, place.rows + len(rows), place.bytes + len(data))
+    while page := pages.after(place.key, place.last):
+        data += writer.add(page)
+        place = Place(page.key, place.last, place.rows + page.rows, place.bytes + len(data))
         yield Piece(data, place)
         data = b""
     if data:
@@ -176,8 +177,8 @@ def _by_bytes(pages: Pages, writer: Writer, place: Place) -> Iterator[Piece]:
 
 def _written(pages: Pages, writer: Writer, place: Place) -> Iterator[tuple[bytes, Place]]:
     yield writer.begin(), place
-    while rows := pages.after(place.key, place.last):
-        place = replace(place, key=rows[-1][-1], rows=place.rows + len(rows))
-        yield writer.add(rows), place
+    while page := pages.after(place.key, place.last):
+        place = replace(place, key=page.key, rows=place.rows + page.rows)
+        yield writer.add(page), place
     for part in writer.end():
         yield part, place

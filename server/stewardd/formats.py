@@ -1,11 +1,9 @@
 """
 How the rows of a table are written as a file: page by page, in memory that does not grow with their number.
 
-Pure: what a writer is given it gives back as bytes.
+What a writer is given it gives back as bytes.
 """
 
-import csv
-import io
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,10 +13,11 @@ from typing import Any, Protocol
 import zstandard
 
 from stewardd.columnar import Columnar, demand_pyarrow
-from stewardd.tables import Column, Style, Table
+from stewardd.lines import csv_line, json_line, typed_line
+from stewardd.pages import Lines, Page, Pages, Rows
+from stewardd.store import Store
+from stewardd.tables import Table
 from stewardd.workbook import Workbook
-
-Row = tuple[Any, ...]  # with the key at its end
 
 LARGE_PAGE = 512 * 1024  # characters
 TEXT_PAGE = 112 * 1024  # characters: with most texts, chunks of 64 to 256 KiB
@@ -31,8 +30,8 @@ class Writer(Protocol):
         """Return what comes before the first row."""
         ...
 
-    def add(self, rows: Sequence[Row]) -> bytes:
-        """Return *rows*, or what of the file is ready by now."""
+    def add(self, page: Page) -> bytes:
+        """Return the rows of *page*, or what of the file is ready by now."""
         ...
 
     def end(self) -> Iterator[bytes]:
@@ -44,50 +43,37 @@ class Writer(Protocol):
         return
 
 
-class Csv(Writer):
-    """Comma-separated values by RFC 4180."""
+class Text(Writer):
+    """Lines between a *head* and a *tail*."""
 
-    def __init__(self, columns: Sequence[Column]) -> None:
-        self._names = [each.name for each in columns]
-
-    def begin(self) -> bytes:
-        return _lines([self._names])
-
-    def add(self, rows: Sequence[Row]) -> bytes:
-        return _lines(row[:-1] for row in rows)
-
-    def end(self) -> Iterator[bytes]:
-        return iter(())
-
-
-def _lines(rows: Any) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows(rows)  # writes a float as repr does, None as nothing, and ends lines with CRLF
-    return text.getvalue().encode()
-
-
-class JsonLines(Writer):
-    """A JSON object a line, or with *array* one array of them."""
-
-    def __init__(self, columns: Sequence[Column], *, array: bool = False) -> None:
-        names = (f'"{each.name}":"%s"' if each.bare else f'"{each.name}":%s' for each in columns)
-        self._form = "{" + ",".join(names) + "}%.0s"  # the key at the end of a row shows as nothing
-        self._array = array
-        self._first = True
+    def __init__(self, *, head: bytes = b"", tail: bytes = b"") -> None:
+        self._head = head
+        self._tail = tail
 
     def begin(self) -> bytes:
-        return b"[" if self._array else b""
+        return self._head
 
-    def add(self, rows: Sequence[Row]) -> bytes:
-        if not self._array:
-            return "".join([f"{self._form % row}\n" for row in rows]).encode()
-        text = ("" if self._first else ",") + "\n" + ",\n".join([self._form % row for row in rows])
-        self._first = False
-        return text.encode()
+    def add(self, page: Page) -> bytes:
+        lines: bytes = page.content
+        return lines
 
     def end(self) -> Iterator[bytes]:
-        if self._array:
-            yield b"]\n" if self._first else b"\n]\n"
+        if self._tail:
+            yield self._tail
+
+
+class Array(Text):
+    """One array of JSON. Each line begins with the comma that ends the one before: the first one's is left out."""
+
+    def __init__(self) -> None:
+        super().__init__(head=b"[", tail=b"\n]\n")
+        self._comma = 0
+
+    def add(self, page: Page) -> bytes:
+        if not page.rows or self._comma:
+            return super().add(page)
+        self._comma = 1
+        return super().add(page)[1:]
 
 
 class Compressed(Writer):
@@ -100,8 +86,8 @@ class Compressed(Writer):
     def begin(self) -> bytes:
         return self._pressed(self._writer.begin())
 
-    def add(self, rows: Sequence[Row]) -> bytes:
-        return self._pressed(self._writer.add(rows))
+    def add(self, page: Page) -> bytes:
+        return self._pressed(self._writer.add(page))
 
     def end(self) -> Iterator[bytes]:
         yield from map(self._pressed, self._writer.end())
@@ -132,23 +118,45 @@ class Format:
     suffix: str
     media_type: str
     make: Callable[[Table, Path], Writer]  # for a table, with a directory for scratch files
-    style: Style
+    line: Callable[[Table, bool], Any] | None  # how a row is spelled, raw or not; None where it is taken cell by cell
     page: int = TEXT_PAGE  # characters of text, about
     text: bool = True  # whether it is compressed on request
     resumable: bool = False  # whether it is the same from any row on, whatever came before
-    cells: bool = False  # whether a spreadsheet may take its texts for formulas
     scratch: bool = False  # whether it needs the directory
     demand: Callable[[], None] = lambda: None  # raises when it cannot be made here
 
+    def pages(self, store: Store, table: Table, chosen: Sequence[Any], *, raw: bool) -> Pages:
+        """Return the rows of *table* that are *chosen*, as the writer takes them."""
+        if self.line is None:
+            return Rows(store, table, chosen, raw=raw, weight=self.page)
+        return Lines(store, table, chosen, line=self.line(table, raw), weight=self.page)
 
-CSV = Format("csv", "text/csv", lambda table, _: Csv(table.columns), Style.CELLS, resumable=True, cells=True)
-JSONL = Format("jsonl", "application/jsonl", lambda table, _: JsonLines(table.columns), Style.JSON, resumable=True)
-JSON = Format("json", "application/json", lambda table, _: JsonLines(table.columns, array=True), Style.JSON)
+
+CSV = Format(
+    "csv",
+    "text/csv",
+    lambda table, _: Text(head=(",".join(each.name for each in table.columns) + "\r\n").encode()),
+    lambda table, raw: csv_line(table.columns, raw=raw),
+    resumable=True,
+)
+JSONL = Format(
+    "jsonl",
+    "application/jsonl",
+    lambda _table, _: Text(),
+    lambda table, _: json_line(table.columns, behind="\n"),
+    resumable=True,
+)
+JSON = Format(
+    "json",
+    "application/json",
+    lambda _table, _: Array(),
+    lambda table, _: json_line(table.columns, before=",\n"),
+)
 PARQUET = Format(
     "parquet",
     "application/vnd.apache.parquet",
     lambda table, _: Columnar(table.columns, parquet=True),
-    Style.PLAIN,
+    lambda table, _: typed_line(table.columns),
     page=LARGE_PAGE,
     text=False,
     demand=demand_pyarrow,
@@ -157,7 +165,7 @@ ARROW = Format(
     "arrow",
     "application/vnd.apache.arrow.stream",
     lambda table, _: Columnar(table.columns),
-    Style.PLAIN,
+    lambda table, _: typed_line(table.columns),
     page=LARGE_PAGE,
     text=False,
     demand=demand_pyarrow,
@@ -166,8 +174,7 @@ XLSX = Format(
     "xlsx",
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     lambda table, scratch: Workbook(table.columns, name=table.name, scratch=scratch),
-    Style.CELLS,
+    None,
     text=False,
-    cells=True,
     scratch=True,
 )

@@ -1,8 +1,7 @@
 """
-What tables an export knows: their columns, what they are paged by, and how a column is read for a kind of file.
+What tables an export knows: their columns, what they are paged by, and which of their rows can be chosen.
 
-Pages by key, each a short read, up to a bound that is fixed at the start. Pure but for what it asks the store it is
-handed.
+Pure but for what it asks the store it is handed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +10,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from peewee import SQL, Model, RawQuery, Select, fn
+from peewee import SQL, Model, Select, fn
 
 from steward.errors import InvalidArgument
 from steward.types import FieldViolation
@@ -26,10 +25,6 @@ from stewardd.store.models import (
     MetricPoint,
     Session,
 )
-from stewardd.store.spelling import boolean_text, compact_json, harmless, quoted_json, time_text, uuid_text
-
-PAGE_ROWS = 4000  # at most
-ROW_WEIGHT = 12  # characters a column, beside the wide ones: what most take
 
 
 class Kind(Enum):
@@ -45,15 +40,6 @@ class Kind(Enum):
     REAL = "real"
 
 
-class Style(Enum):
-    """How the columns of a row are read."""
-
-    PLAIN = "plain"  # times in microseconds, booleans 0 and 1
-    CELLS = "cells"  # as the cells of a text file
-    HARMLESS = "harmless"  # the same, and no text that a spreadsheet takes for a formula
-    JSON = "json"  # each a value of JSON, but bare ones without their quotes
-
-
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column of an export."""
@@ -62,38 +48,6 @@ class Column:
     source: Any  # the field it is read from
     kind: Kind
     wide: bool = False  # whether it may be long
-
-    def read(self, style: Style) -> Any:
-        """Return the expression that reads it in *style*."""
-        if style is Style.PLAIN:
-            return _plain(self.kind, self.source)
-        if style is Style.JSON:
-            return self._json()
-        cell = _text(self.kind, self.source)
-        return harmless(cell) if style is Style.HARMLESS and self.kind is Kind.TEXT else cell
-
-    @property
-    def bare(self) -> bool:
-        """Whether its values in JSON are strings, always there and with nothing in them to escape: read as text."""
-        return self.kind in (Kind.UUID, Kind.PSEUDONYM, Kind.TIME) and not self.source.null
-
-    def _json(self) -> Any:
-        found = _text(self.kind, self.source)
-        if self.bare:
-            return found
-        if self.kind in (Kind.TEXT, Kind.TIME):
-            return quoted_json(found)  # that makes null of NULL
-        return fn.COALESCE(found, "null") if self.source.null else found
-
-
-def _plain(kind: Kind, source: Any) -> Any:
-    spelled = {Kind.UUID: uuid_text, Kind.JSON: compact_json}
-    return spelled[kind](source) if kind in spelled else source
-
-
-def _text(kind: Kind, source: Any) -> Any:
-    spelled = {Kind.TIME: time_text, Kind.BOOLEAN: boolean_text}
-    return spelled[kind](source) if kind in spelled else _plain(kind, source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,41 +263,3 @@ def bound(store: Store, table: Table) -> int:
     """Return the newest key of *table*, 0 when it is empty."""
     (newest,) = store.sole(table.model.select(fn.COALESCE(fn.MAX(table.key), 0)))
     return int(newest)
-
-
-class Pages:
-    """The rows of a table that are *chosen*, in one *style*, page by page."""
-
-    def __init__(self, store: Store, table: Table, chosen: Sequence[Any], *, style: Style, weight: int) -> None:
-        """Prepare to read pages of about *weight* characters."""
-        self._store = store
-        self._weight = weight
-        query: Any = table.model.select(*(each.read(style) for each in table.columns), table.key)
-        query = query.join(table.joined[0], on=table.joined[1]) if table.joined else query
-        query = query.where(*chosen, _above(table.key, 0), _upto(table.key, 0)).order_by(table.key).limit(PAGE_ROWS)
-        # Composed once: that takes as long as reading a hundred rows.
-        self._sql, (*self._before, _, _, self._rows) = query.sql()
-        self._weigh = _weigher(table.columns)
-
-    def after(self, key: int, last: int) -> list[tuple[Any, ...]]:
-        """Return the next rows behind *key* up to *last*, each with its key at the end; none at the end."""
-        query = RawQuery(self._sql, (*self._before, key, last, self._rows))
-        return self._store.first(query, most=self._weight, weigh=self._weigh)
-
-
-def _above(place: Any, key: int) -> Any:
-    return place > key
-
-
-def _upto(place: Any, last: int) -> Any:
-    return place <= last
-
-
-def _weigher(columns: Sequence[Column]) -> Callable[[tuple[Any, ...]], int]:
-    """Return what tells about how many characters a row has."""
-    least = ROW_WEIGHT * len(columns)
-    wide = [index for index, each in enumerate(columns) if each.wide]
-    if len(wide) == 1:
-        (only,) = wide
-        return lambda row: least + len(row[only])
-    return lambda row: least + sum(len(row[index]) for index in wide)

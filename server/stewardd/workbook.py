@@ -12,6 +12,7 @@ import xlsxwriter
 
 from steward.errors import InvalidArgument
 from steward.types import FieldViolation
+from stewardd.pages import Page
 from stewardd.tables import Column, Kind
 
 SHEET_ROWS = 1_048_575  # below the header
@@ -37,8 +38,8 @@ class Workbook:
         self._begin_sheet()
         return b""
 
-    def add(self, rows: Sequence[tuple[Any, ...]]) -> bytes:
-        for row in rows:
+    def add(self, page: Page) -> bytes:
+        for row in page.content:
             if self._line > self._sheet_rows:
                 self._begin_sheet()
             self._rows += 1

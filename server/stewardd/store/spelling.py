@@ -37,6 +37,12 @@ def boolean_text(field: Any) -> Any:
     return Case(None, [(field == 1, Value("true")), (field == 0, Value("false"))])
 
 
+def real_text(field: Any) -> Any:
+    """Return the floating-point number *field* in the digits that give it back exactly, NULL when it is NULL."""
+    spelled = fn.PRINTF("%!.17g", field)  # by itself it makes 0.0 of NULL
+    return Case(None, [(field.is_null(False), spelled)]) if field.null else spelled
+
+
 def compact_json(field: Any) -> Any:
     """Return the JSON of *field* without blanks or line breaks."""
     return fn.JSON(field)
