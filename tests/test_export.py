@@ -22,12 +22,14 @@ from steward import (
     ResourceExhausted,
     StreamTruncated,
     Unavailable,
+    columns,
 )
 from steward.exports import ExportCheck
 from steward.status import from_call
 from steward.v1 import export_pb2, interaction_pb2
 from steward.v1.data_management_service_pb2_grpc import DataManagementServiceStub
 from stewardd.app import App
+from stewardd.rpc import batches
 from stewardd.testing import running_server
 from tests.samples import NOON, interaction, recorded
 
@@ -60,6 +62,51 @@ def test_everything_comes_in_the_order_of_arrival(client: Client) -> None:
     fill(client, 2500)
 
     assert listed(client) == list(client.export_interactions())
+
+
+def test_what_is_not_known_comes_as_such(client: Client) -> None:
+    """
+    Each value of an export is the one that lists show, of the same type, also where it is unset, 0, or false.
+    """
+    known = {"response_time_seconds": 0.0, "response_length": 0, "success": False, "user_rating": 1.0}
+    unknown: dict[str, Any] = dict.fromkeys(known)
+    recorded(client, *(interaction(**{**known, name: None}) for name in known), interaction(**known))
+    recorded(client, interaction(**unknown, query_type="", follow_up_query=True, query="\U0001f600 \x01"))
+    client.rate_interaction(listed(client)[1].interaction_id, 4)
+
+    found = list(client.export_interactions())
+
+    assert listed(client) == found
+    assert [repr(each) for each in listed(client)] == [repr(each) for each in found]
+    assert [hash(each) for each in listed(client)] == [hash(each) for each in found]
+
+
+def test_a_time_that_is_none_is_named() -> None:
+    """
+    Microseconds outside the years 1 to 9999 are InvalidArgument naming the field, as of any message.
+    """
+    with pytest.raises(InvalidArgument) as caught:
+        columns.values(columns_of(1, rated_at=2**62))
+
+    assert ["rated_at"] == [each.field for each in caught.value.violations]
+
+
+def test_columns_of_different_lengths_are_found() -> None:
+    """
+    A batch that lacks a value of one field is truncated, whatever its digest says.
+    """
+    for name in ("query", "rated_at"):
+        batch = columns_of(2)
+        column = getattr(batch, name)
+        del getattr(column, "present", column)[1]
+        with pytest.raises(StreamTruncated):
+            columns.values(batch)
+
+
+def columns_of(count: int, *, rated_at: int | None = None) -> export_pb2.InteractionColumns:
+    """Return a batch of *count* interactions as the server lays it out."""
+    known = (1, bytes(16), "s", 0, 0, "Dev", "How?", "", None, None, 0, 0, None, None, 0, 1)
+    return batches.columns([(*known, rated_at)] * count)
 
 
 def test_a_filter_chooses(client: Client) -> None:
@@ -102,12 +149,12 @@ def test_columns_are_the_rows_field_by_field(client: Client, stub: DataManagemen
     recorded(client, interaction(response_time_seconds=None, response_length=None, success=None, query_type=""))
     client.rate_interaction(listed(client)[0].interaction_id, 4)
 
-    def batches(layout: export_pb2.ExportLayout.ValueType) -> list[export_pb2.ExportBatch]:
+    def parted(layout: export_pb2.ExportLayout.ValueType) -> list[export_pb2.ExportBatch]:
         parts = stub.ExportInteractions(export_pb2.ExportInteractionsRequest(layout=layout))
         return [part.batch for part in parts if part.HasField("batch")]
 
-    rows = [row for batch in batches(export_pb2.EXPORT_LAYOUT_ROWS) for row in batch.rows.interactions]
-    columns = [row for batch in batches(export_pb2.EXPORT_LAYOUT_COLUMNS) for row in read(batch.columns)]
+    rows = [row for batch in parted(export_pb2.EXPORT_LAYOUT_ROWS) for row in batch.rows.interactions]
+    columns = [row for batch in parted(export_pb2.EXPORT_LAYOUT_COLUMNS) for row in read(batch.columns)]
 
     assert rows == columns
 
@@ -316,17 +363,18 @@ def test_a_summary_is_of_what_was_recorded(client: Client) -> None:
 
 
 def parts(count: int) -> list[Part]:
-    """Return an export of *count* interactions, one a batch."""
+    """Return an export of *count* interactions, one a batch, every other one as columns."""
     digest, made = bytes(32), [Part(header=export_pb2.ExportHeader(last_seq=count))]
     for number in range(count):
         rows = export_pb2.InteractionRows(interactions=[{"seq": number}])  # type: ignore[list-item] # a dict will do
-        digest = hashlib.sha256(digest + rows.SerializeToString(deterministic=True)).digest()
-        made.append(Part(batch=export_pb2.ExportBatch(rows=rows)))
+        batch = export_pb2.InteractionColumns(seq=[number]) if number % 2 else rows
+        digest = hashlib.sha256(digest + batch.SerializeToString(deterministic=True)).digest()
+        made.append(Part(batch=batches.part(batch, token="")))
     return [*made, Part(trailer=export_pb2.ExportTrailer(rows=count, digest=digest))]
 
 
 def taken(messages: list[Part]) -> int:
-    """Return how many interactions *messages* bring, if they are whole."""
+    """Return how many batches *messages* bring, if they are whole."""
     check = ExportCheck()
     count = sum(len(check.take(each)) for each in messages)
     check.end()
@@ -341,7 +389,7 @@ def test_what_is_missing_or_changed_is_found() -> None:
     header, one, two, three, trailer = whole
     changed = Part()
     changed.CopyFrom(two)
-    changed.batch.rows.interactions[0].query = "another"
+    changed.batch.columns.query[:] = ["another"]
     broken = [
         [header, one, three, trailer],
         [header, one, two, two, three, trailer],

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import grpc
 
-from steward import codec
+from steward import codec, columns
 from steward.errors import Error
 from steward.exports import ExportCheck, FileCheck, FilePart, exported_file
 from steward.status import from_call
@@ -358,10 +358,14 @@ class AsyncClient:
         *updated_since*. Raises: InvalidArgument, StreamTruncated.
         """
         request = codec.request(
-            export_pb2.ExportInteractionsRequest, filter=codec.from_filter(chosen), updated_since=updated_since
+            export_pb2.ExportInteractionsRequest,
+            filter=codec.from_filter(chosen),
+            updated_since=updated_since,
+            layout=export_pb2.EXPORT_LAYOUT_COLUMNS,
         )
-        async for each in self._resumed(self._data.ExportInteractions, request, ExportCheck()):
-            yield codec.decode(RecordedInteraction, each)
+        async for batch in self._resumed(self._data.ExportInteractions, request, ExportCheck()):
+            for each in columns.values(batch):
+                yield each
 
     async def export_table(
         self,

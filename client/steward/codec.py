@@ -182,7 +182,7 @@ def to_optional_time(message: Message, name: str) -> datetime | None:
     try:
         return to_time(getattr(message, name)) if message.HasField(name) else None
     except OverflowError:
-        raise InvalidArgument.of(FieldViolation(name, _TIME_RULE)) from None
+        raise InvalidArgument.of(FieldViolation(name, TIME_RULE)) from None
 
 
 # The rule, compiled
@@ -192,7 +192,7 @@ def _decoding(kind: Any, message: Descriptor) -> Callable[[Message], Any]:
     scope: dict[str, object] = {"make": maker(kind), "decode": decode, "to_time": to_time}
     arguments = []
     for field in dataclasses.fields(kind):
-        hint, optional = _hint(kind, field.name)
+        hint, optional = field_type(kind, field.name)
         scope[f"hint_{field.name}"], scope[f"default_{field.name}"] = hint, field.default
         expression = _read(f"message.{field.name}", f"hint_{field.name}", hint)
         descriptor = message.fields_by_name[field.name]
@@ -228,7 +228,7 @@ def _encoding(message: Descriptor, kind: Any) -> Callable[[object], dict[str, An
     scope: dict[str, object] = {"from_time": from_time}
     entries = []
     for field in dataclasses.fields(kind):
-        hint, optional = _hint(kind, field.name)
+        hint, optional = field_type(kind, field.name)
         nested = message.fields_by_name[field.name].message_type
         source = expression = f"value.{field.name}"
         if hint is datetime:
@@ -251,7 +251,7 @@ _decoder: Callable[[Any, Any], Callable[[Message], Any]] = cache(_decoding)
 _encoder: Callable[[Any, Any], Callable[[object], dict[str, Any]]] = cache(_encoding)
 
 
-def _hint(kind: type, name: str) -> tuple[Any, bool]:
+def field_type(kind: type, name: str) -> tuple[Any, bool]:
     """Return the type of the field *name* of *kind*, without None, and whether None was in it."""
     hint = typing.get_type_hints(kind)[name]
     if isinstance(hint, types.UnionType):
@@ -266,7 +266,7 @@ def _compiled(source: str, scope: dict[str, object]) -> Callable[[Any], Any]:
 
 # What went wrong
 
-_TIME_RULE = "must be a time of the years 1 to 9999, with nanos from 0 to 999,999,999"
+TIME_RULE = "must be a time of the years 1 to 9999, with nanos from 0 to 999,999,999"
 
 
 def _no_times(message: Message) -> Iterator[FieldViolation]:
@@ -275,7 +275,7 @@ def _no_times(message: Message) -> Iterator[FieldViolation]:
             try:
                 to_time(value)
             except OverflowError:
-                yield FieldViolation(field.name, _TIME_RULE)
+                yield FieldViolation(field.name, TIME_RULE)
 
 
 def _misfits(message: type[Message], value: object) -> list[FieldViolation]:

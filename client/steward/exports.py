@@ -11,8 +11,9 @@ from typing import Any
 from steward import codec
 from steward.errors import StreamTruncated
 from steward.types import ExportedFile, FileChunk, FileHeader, FileTrailer
-from steward.v1 import export_pb2, interaction_pb2
+from steward.v1 import export_pb2
 
+Batch = export_pb2.InteractionRows | export_pb2.InteractionColumns  # in the layout that was asked for
 FilePart = FileHeader | FileChunk | FileTrailer
 
 
@@ -26,17 +27,18 @@ class ExportCheck:
         self._rows = 0
         self._digest = bytes(32)
 
-    def take(self, message: export_pb2.ExportInteractionsResponse) -> Sequence[interaction_pb2.RecordedInteraction]:
-        """Return the interactions of the next *message*. Raises: StreamTruncated when it shows that some miss."""
+    def take(self, message: export_pb2.ExportInteractionsResponse) -> Sequence[Batch]:
+        """Return the batch in the next *message*, if one is. Raises: StreamTruncated when it shows that some miss."""
         match message.WhichOneof("part"):
             case "header":
                 self._demand(message.header.resumed_rows, self._digest)
             case "batch":
-                content = message.batch.rows.SerializeToString(deterministic=True)
-                self._digest = hashlib.sha256(self._digest + content).digest()
-                self._rows += len(message.batch.rows.interactions)
+                columns = message.batch.HasField("columns")
+                batch = message.batch.columns if columns else message.batch.rows
+                self._digest = hashlib.sha256(self._digest + batch.SerializeToString(deterministic=True)).digest()
+                self._rows += len(message.batch.columns.seq if columns else message.batch.rows.interactions)
                 self.token = message.batch.resume_token
-                return message.batch.rows.interactions
+                return (batch,)
             case "trailer":
                 self._demand(message.trailer.rows, message.trailer.digest)
                 self.complete = True

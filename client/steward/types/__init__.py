@@ -69,7 +69,7 @@ from steward.types.ingest import (
     RecordReceipt,
     Rejection,
 )
-from steward.types.making import maker
+from steward.types.making import maker, many_maker
 from steward.types.performance import (
     MetricPoint,
     Performance,
@@ -175,4 +175,5 @@ __all__ = [
     "Trend",
     "TrendDirection",
     "maker",
+    "many_maker",
 ]
