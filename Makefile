@@ -3,7 +3,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := $(shell find protos -name '*.proto') protos/hatch_build.py client/steward/aio.py
+SOURCES := $(shell find protos -name '*.proto') protos/hatch_build.py client/steward/aio.py client/steward/aio_export.py
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
@@ -55,4 +55,4 @@ lock: ## take the newest dependencies into .ci/constraints.txt
 	@build/lock/bin/pip freeze --exclude-editable --exclude pip --exclude setuptools > .ci/constraints.txt
 
 clean: ## remove all that was set up or made
-	@rm -rf $(VENV) build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache client/steward/v1 client/steward/client.py
+	@rm -rf $(VENV) build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache client/steward/v1 client/steward/client.py client/steward/client_export.py

@@ -27,13 +27,21 @@ SYNCHRONOUS = {
     "async": None,
     "await": None,
     "AsyncClient": "Client",
+    "AsyncInteractionExport": "InteractionExport",
     "AsyncIterable": "Iterable",
     "AsyncIterator": "Iterator",
     "__aenter__": "__enter__",
     "__aexit__": "__exit__",
+    "__aiter__": "__iter__",
+    "__anext__": "__next__",
     "aio_channel": "channel",
+    "aio_export": "client_export",
+    "anext": "next",
     "asyncio": "time",
 }
+
+# The modules of the asynchronous client, and what they are called in the synchronous one.
+CLIENTS = {"aio.py": "client.py", "aio_export.py": "client_export.py"}
 
 
 class Generate(BuildHookInterface):
@@ -46,10 +54,16 @@ class Generate(BuildHookInterface):
 
 
 def generate() -> None:
-    """Write client/steward/v1 and client/steward/client.py afresh."""
+    """Write client/steward/v1 and the modules of the synchronous client afresh."""
     compile_protos()
-    source = (CLIENT / "steward" / "aio.py").read_text(encoding="utf-8")
-    (CLIENT / "steward" / "client.py").write_text(synchronous(source), encoding="utf-8")
+    generate_clients()
+
+
+def generate_clients() -> None:
+    """Write the modules of the synchronous client."""
+    for source, target in CLIENTS.items():
+        text = (CLIENT / "steward" / source).read_text(encoding="utf-8")
+        (CLIENT / "steward" / target).write_text(synchronous(text), encoding="utf-8")
 
 
 def compile_protos() -> None:
@@ -93,7 +107,7 @@ def synchronous(source: str) -> str:
 
 # What the words alone do not say.
 PHRASES = (
-    ("The asynchronous client", "The synchronous client"),
+    ("he asynchronous client", "he synchronous client"),
     ("from one event loop", "from any thread"),
 )
 

@@ -16,9 +16,11 @@ import pytest
 
 from steward import (
     AsyncClient,
+    AsyncInteractionExport,
     Client,
     DeadlineExceeded,
     Error,
+    InteractionExport,
     InteractionFilter,
     InvalidArgument,
     ResourceExhausted,
@@ -40,19 +42,20 @@ def surface(kind: type) -> dict[str, str]:
     """Return the public methods of *kind* with their parameters, those of asyncio written as the others."""
     methods = inspect.getmembers(kind, inspect.isfunction)
     return {
-        name: str(inspect.signature(method, eval_str=False)).replace("Async", "")
+        name: str(inspect.signature(method, eval_str=False)).replace("Async", "").replace("aio_", "client_")
         for name, method in methods
         if not name.startswith("_") or name == "__init__"
     }
 
 
-def test_both_clients_have_one_surface() -> None:
+@pytest.mark.parametrize(("one", "other"), [(AsyncClient, Client), (AsyncInteractionExport, InteractionExport)])
+def test_both_clients_have_one_surface(one: type, other: type) -> None:
     """
     Every method of one is a method of the other, with the same parameters and the same docstring.
     """
-    assert surface(AsyncClient) == surface(Client)
-    for name in surface(Client):
-        assert getattr(AsyncClient, name).__doc__ == getattr(Client, name).__doc__
+    assert surface(one) == surface(other)
+    for name in surface(other):
+        assert getattr(one, name).__doc__ == getattr(other, name).__doc__
 
 
 def test_the_synchronous_client_is_not_stale() -> None:
@@ -64,9 +67,10 @@ def test_the_synchronous_client_is_not_stale() -> None:
     assert spec.loader is not None
     build = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(build)
-    source = (ROOT / "client/steward/aio.py").read_text(encoding="utf-8")
 
-    assert build.synchronous(source) == (ROOT / "client/steward/client.py").read_text(encoding="utf-8")
+    for source, target in build.CLIENTS.items():
+        text = (ROOT / "client/steward" / source).read_text(encoding="utf-8")
+        assert build.synchronous(text) == (ROOT / "client/steward" / target).read_text(encoding="utf-8")
 
 
 def test_the_asynchronous_client_does_it_all(server: App) -> None:

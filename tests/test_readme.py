@@ -136,21 +136,18 @@ def test_the_lines_about_what_it_computes_run(server: App) -> None:
     assert all(title in done.stdout for title in ("Insights", "Worth asking", "Thresholds", "Rules", "no data yet"))
 
 
-def example() -> str:
-    """Return the Python example."""
-    (found,) = blocks("python")
-    return found
-
-
-def test_the_python_lines_run(server: App) -> None:
+def test_the_python_lines_run(server: App, tmp_path: Path) -> None:
     """
-    The example of the typed client works against a server.
+    The examples of the typed client work against a server.
     """
-    source = example().replace("127.0.0.1:50051", server.target)
+    printed = []
+    for source in blocks("python"):
+        lines = source.replace("127.0.0.1:50051", server.target)
+        command = [sys.executable, "-c", lines]
+        printed.append(subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout)
 
-    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
-
-    assert "{'PHONE': 1} Call me at [PHONE_REDACTED]\n" == done.stdout
+    assert ["{'PHONE': 1} Call me at [PHONE_REDACTED]\n", ""] == printed
+    assert (tmp_path / "interactions.parquet").exists()
 
 
 CHECKERS = {
@@ -164,12 +161,12 @@ def test_the_python_lines_pass_strict_type_checkers(tmp_path: Path, program: str
     """
     What a user copies from the README type-checks.
     """
-    path = tmp_path / "example.py"
-    path.write_text(example(), encoding="utf-8")
+    for number, source in enumerate(blocks("python")):
+        (tmp_path / f"example{number}.py").write_text(source, encoding="utf-8")
     (tmp_path / "pyrightconfig.json").write_text('{"typeCheckingMode": "strict"}', encoding="utf-8")
 
     done = subprocess.run(
-        [str(PROGRAMS / program), *CHECKERS[program], path.name],
+        [str(PROGRAMS / program), *CHECKERS[program], "."],
         capture_output=True,
         text=True,
         check=False,

@@ -8,7 +8,9 @@ The client of Steward: record what an assistant learns, and ask for it.
 """
 
 from steward.aio import AsyncClient
+from steward.aio_export import AsyncInteractionExport
 from steward.client import Client
+from steward.client_export import InteractionExport
 from steward.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -112,6 +114,7 @@ __all__ = [
     "AlertSeverity",
     "AlertState",
     "AsyncClient",
+    "AsyncInteractionExport",
     "BusinessDay",
     "BusinessMetric",
     "BusinessReport",
@@ -150,6 +153,7 @@ __all__ = [
     "ImportedTable",
     "Insights",
     "Interaction",
+    "InteractionExport",
     "InteractionFigures",
     "InteractionFilter",
     "Internal",

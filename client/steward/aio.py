@@ -11,7 +11,8 @@ from typing import Any, Self
 
 import grpc
 
-from steward import codec, columns
+from steward import codec
+from steward.aio_export import AsyncInteractionExport
 from steward.errors import Error
 from steward.exports import ExportCheck, FileCheck, FilePart, exported_file
 from steward.status import from_call
@@ -347,15 +348,16 @@ class AsyncClient:
         response = await self._call(self._data.SetQualityThresholds, request)
         return codec.decode(QualityThresholds, response.thresholds)
 
-    async def export_interactions(
+    def export_interactions(
         self, chosen: InteractionFilter | None = None, *, updated_since: datetime | None = None
-    ) -> AsyncIterator[RecordedInteraction]:
+    ) -> AsyncInteractionExport:
         """
-        Yield the *chosen* interactions in the order of arrival, those that were there when it began.
+        Return the *chosen* interactions in the order of arrival, to iterate over or to take as a table or a file.
 
-        A broken stream is gone on with, without loss or repeat, as often as it brings something in between; at the end
-        it is checked that all came. A rating given after its interaction came does not bring it back: ask again with
-        *updated_since*. Raises: InvalidArgument, StreamTruncated.
+        They are those that are there when the first is taken. A broken stream is gone on with, without loss or repeat,
+        as often as it brings something in between; at the end it is checked that all came. A rating given after its
+        interaction came does not bring it back: ask again with *updated_since*. Raises: InvalidArgument,
+        StreamTruncated.
         """
         request = codec.request(
             export_pb2.ExportInteractionsRequest,
@@ -363,9 +365,7 @@ class AsyncClient:
             updated_since=updated_since,
             layout=export_pb2.EXPORT_LAYOUT_COLUMNS,
         )
-        async for batch in self._resumed(self._data.ExportInteractions, request, ExportCheck()):
-            for each in columns.values(batch):
-                yield each
+        return AsyncInteractionExport(self._resumed(self._data.ExportInteractions, request, ExportCheck()))
 
     async def export_table(
         self,

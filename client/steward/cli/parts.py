@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from steward.errors import Error
+from steward.files import sync_directory
 
 NOTED = 1.0  # s between notes of how far it has come
 _BLOCK = 1024 * 1024  # bytes read at a time
@@ -104,7 +105,7 @@ class Part:
             self._file.close()
             self.place.replace(self._path)
             self._note_place.unlink(missing_ok=True)
-            _sync_directory(self._path.parent)
+            sync_directory(self._path.parent)
 
     def __enter__(self) -> Self:
         return self
@@ -141,11 +142,3 @@ class Part:
         except OSError as error:
             rest = "; --resume goes on with what came" if self._token else ""
             raise Error(f"{self.place} cannot be written: {error.strerror}{rest}") from None
-
-
-def _sync_directory(path: Path) -> None:
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

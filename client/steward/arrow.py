@@ -1,0 +1,109 @@
+"""
+Interactions as Apache Arrow: typed columns, null where unset.
+
+pyarrow is an extra, loaded when Arrow is first asked for. Pure.
+"""
+
+import io
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from steward.columns import KINDS, lists
+from steward.errors import FailedPrecondition
+from steward.v1.export_pb2 import InteractionColumns
+
+GROUP_ROWS = 32 * 1024  # of a row group of Parquet, at most about so many,
+GROUP_BYTES = 8 * 1024 * 1024  # or this much
+
+
+class Arrow:
+    """What makes batches and tables of interactions, with the fields that are *left_out* not in them."""
+
+    def __init__(self, *, left_out: str = "") -> None:
+        """Load pyarrow. Raises: FailedPrecondition when it is not installed."""
+        self.pa = _pyarrow()
+        self._places = [place for place, name in enumerate(KINDS) if name != left_out]
+        named = [(name, self._type(kind)) for name, kind in KINDS.items()]
+        self.schema = self.pa.schema([named[place] for place in self._places])
+
+    def batch(self, columns: InteractionColumns) -> Any:
+        """Return *columns* as a pyarrow.RecordBatch. Raises: StreamTruncated."""
+        found = lists(columns)
+        arrays = [
+            self.pa.array(found[place], field.type) for place, field in zip(self._places, self.schema, strict=True)
+        ]
+        return self.pa.record_batch(arrays, schema=self.schema)
+
+    def table(self, batches: Iterable[Any]) -> Any:
+        """Return *batches* as one pyarrow.Table."""
+        return self.pa.Table.from_batches(batches, self.schema)
+
+    def _type(self, kind: type) -> Any:
+        if kind is datetime:
+            return self.pa.timestamp("us", tz="UTC")
+        return {str: self.pa.string(), bool: self.pa.bool_(), int: self.pa.int64(), float: self.pa.float64()}[kind]
+
+
+class Stream:
+    """Arrow's IPC stream."""
+
+    def __init__(self) -> None:
+        self._arrow = Arrow(left_out="seq")
+        self._sink = _Sink()
+        self._writer = self._arrow.pa.ipc.new_stream(self._sink, self._arrow.schema)
+
+    def add(self, columns: InteractionColumns) -> bytes:
+        self._writer.write_batch(self._arrow.batch(columns))
+        return self._sink.taken()
+
+    def end(self) -> bytes:
+        self._writer.close()
+        return self._sink.taken()
+
+
+class Parquet:
+    """A Parquet file, in row groups of bounded size."""
+
+    def __init__(self) -> None:
+        self._arrow = Arrow(left_out="seq")
+        from pyarrow import parquet  # noqa: PLC0415 -- an extra
+
+        self._sink = _Sink()
+        self._writer = parquet.ParquetWriter(self._sink, self._arrow.schema)
+        self._held: list[Any] = []  # batches of the next row group
+
+    def add(self, columns: InteractionColumns) -> bytes:
+        self._held.append(self._arrow.batch(columns))
+        many = sum(each.num_rows for each in self._held) >= GROUP_ROWS
+        return self._group() if many or sum(each.nbytes for each in self._held) >= GROUP_BYTES else b""
+
+    def end(self) -> bytes:
+        last = self._group() if self._held else b""
+        self._writer.close()
+        return last + self._sink.taken()
+
+    def _group(self) -> bytes:
+        whole = self._arrow.table(self._held)
+        self._held = []
+        self._writer.write_table(whole, row_group_size=whole.num_rows)
+        return self._sink.taken()
+
+
+class _Sink(io.BytesIO):
+    """Takes what is written, and gives it away."""
+
+    def taken(self) -> bytes:
+        """Return what came since the last time. pyarrow keeps count of what went before by itself."""
+        data = self.getvalue()
+        self.seek(0)
+        self.truncate()
+        return data
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow as pa  # noqa: PLC0415 -- an extra
+    except ImportError:
+        raise FailedPrecondition("Arrow and Parquet need pyarrow: pip install 'steward-data[parquet]'") from None
+    return pa
