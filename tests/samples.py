@@ -2,11 +2,14 @@
 Interactions for tests.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from steward import Client, Interaction, Receipt
 from steward.types import ImportedInteraction
+from steward.v1 import export_pb2
+from stewardd.rpc import batches
 
 NOON = datetime(2025, 9, 30, 12, tzinfo=UTC)
 
@@ -39,3 +42,10 @@ def recorded(client: Client, *interactions: Interaction) -> list[Receipt]:
     receipts = [each for each in outcomes if isinstance(each, Receipt)]
     assert len(outcomes) == len(receipts)
     return receipts
+
+
+def laid_out(rows: Sequence[tuple[Any, ...]]) -> export_pb2.InteractionColumns:
+    """Return *rows*, as the store has them, in the layout of columns."""
+    part = export_pb2.ExportBatch()
+    batches.lay_out(rows, part, layout=export_pb2.EXPORT_LAYOUT_COLUMNS)
+    return part.columns

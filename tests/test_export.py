@@ -29,9 +29,8 @@ from steward.status import from_call
 from steward.v1 import export_pb2, interaction_pb2
 from steward.v1.data_management_service_pb2_grpc import DataManagementServiceStub
 from stewardd.app import App
-from stewardd.rpc import batches
 from stewardd.testing import running_server
-from tests.samples import NOON, interaction, recorded
+from tests.samples import NOON, interaction, laid_out, recorded
 
 Part = export_pb2.ExportInteractionsResponse
 
@@ -106,7 +105,7 @@ def test_columns_of_different_lengths_are_found() -> None:
 def columns_of(count: int, *, rated_at: int | None = None) -> export_pb2.InteractionColumns:
     """Return a batch of *count* interactions as the server lays it out."""
     known = (1, bytes(16), "s", 0, 0, "Dev", "How?", "", None, None, 0, 0, None, None, 0, 1)
-    return batches.columns([(*known, rated_at)] * count)
+    return laid_out([(*known, rated_at)] * count)
 
 
 def test_a_filter_chooses(client: Client) -> None:
@@ -369,7 +368,8 @@ def parts(count: int) -> list[Part]:
         rows = export_pb2.InteractionRows(interactions=[{"seq": number}])  # type: ignore[list-item] # a dict will do
         batch = export_pb2.InteractionColumns(seq=[number]) if number % 2 else rows
         digest = hashlib.sha256(digest + batch.SerializeToString(deterministic=True)).digest()
-        made.append(Part(batch=batches.part(batch, token="")))
+        fields: dict[str, Any] = {"columns" if number % 2 else "rows": batch}
+        made.append(Part(batch=export_pb2.ExportBatch(**fields)))
     return [*made, Part(trailer=export_pb2.ExportTrailer(rows=count, digest=digest))]
 
 

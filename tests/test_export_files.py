@@ -29,9 +29,8 @@ from steward.client_export import InteractionExport
 from steward.columns import KINDS
 from steward.v1 import export_pb2
 from stewardd.app import App
-from stewardd.rpc import batches
 from stewardd.testing import running_server, wait
-from tests.samples import NOON, interaction, recorded
+from tests.samples import NOON, interaction, laid_out, recorded
 from tests.test_export_tables import NASTY
 
 SUFFIXES = {
@@ -170,7 +169,7 @@ def test_row_groups_are_large_and_bounded(tmp_path: Path) -> None:
     """
     Parquet of many batches has few row groups, none much over the bound.
     """
-    InteractionExport(batches.columns([ROW] * 1000) for _ in range(70)).to_file(tmp_path / "a.parquet")
+    InteractionExport(laid_out([ROW] * 1000) for _ in range(70)).to_file(tmp_path / "a.parquet")
 
     groups = parquet.ParquetFile(tmp_path / "a.parquet").metadata
     sizes = [groups.row_group(number).num_rows for number in range(groups.num_row_groups)]
@@ -283,7 +282,7 @@ def test_an_export_that_breaks_leaves_nothing(tmp_path: Path) -> None:
     """
 
     def broken() -> Iterator[export_pb2.InteractionColumns]:
-        yield batches.columns([ROW] * 1000)
+        yield laid_out([ROW] * 1000)
         assert [".steward-"] == [name[:9] for name in names(tmp_path)]
         raise StreamTruncated("it ended")
 

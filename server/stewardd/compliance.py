@@ -15,12 +15,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from steward.types import ExportCompression, FieldViolation
-from stewardd import files, formats, tables
+from steward.types import FieldViolation
+from stewardd import files, tables
 from stewardd.files import PIECE, File, Piece, Place
 from stewardd.filters import demand, window_violations
 from stewardd.privacy import RULES_VERSION, Clean, Redactor
-from stewardd.store import Store
+from stewardd.store import Reading
 
 NAME = "compliance.tar.gz"
 MEDIA_TYPE = "application/gzip"
@@ -42,30 +42,26 @@ class Bundle:
     purpose: Clean
     now: datetime
 
-    def pieces(self, store: Store, *, scratch: Path) -> Iterator[Piece]:
-        """Yield it in steps that are short."""
-        place, sent, held = Place(0, 0, 0, 0), 0, bytearray()
-        with files.own(scratch) as directory:
-            members: list[Member] = []
-            for member in self._tables(store, directory):
-                members += [] if member is None else [member]
-                yield Piece(b"", place)
-            place = replace(place, rows=sum(each.rows for each in members))
-            members.append(_text(directory / "report.json", self._report(store, members)))
+    def pieces(self, store: Reading, *, schema_version: str, epoch: str, scratch: Path) -> Iterator[Piece]:
+        """Yield it, of a store of this version and epoch. The directory *scratch* is made, and left."""
+        with files.made(scratch):
+            members = list(self._tables(store, scratch))
+            place = Place(0, 0, sum(each.rows for each in members), 0)
+            report = self._report(members, schema_version=schema_version, epoch=epoch)
+            members.append(_text(scratch / "report.json", report))
             sums = "".join(f"{each.sha256}  {each.path.name}\n" for each in members)
-            members.append(_text(directory / "SHA256SUMS", sums))
+            members.append(_text(scratch / "SHA256SUMS", sums))
+            held = bytearray()
             for data in _archive(members, at=self.now):
                 held += data
                 if len(held) >= PIECE:
-                    sent += len(held)
-                    yield Piece(bytes(held), replace(place, bytes=sent))
+                    place = replace(place, bytes=place.bytes + len(held))
+                    yield Piece(bytes(held), place)
                     held.clear()
-                else:
-                    yield Piece(b"", replace(place, bytes=sent))
-            yield Piece(bytes(held), replace(place, bytes=sent + len(held)))
+            yield Piece(bytes(held), replace(place, bytes=place.bytes + len(held)))
 
-    def _tables(self, store: Store, directory: Path) -> Iterator["Member | None"]:
-        """Write the tables into *directory*; yield each when it is done, and None after each step on the way."""
+    def _tables(self, store: Reading, directory: Path) -> Iterator["Member"]:
+        """Write the tables into *directory*; yield each."""
         asked = [self._file(table) for table in TABLES]
         starts = [each.begin(store) for each in asked]  # all of one moment, nearly
         for file, start in zip(asked, starts, strict=True):
@@ -75,18 +71,13 @@ class Bundle:
                     out.write(piece.data)
                     digest.update(piece.data)
                     place = piece.place
-                    yield None
             yield Member(path, place.rows, place.bytes, digest.hexdigest())
 
     def _file(self, table: tables.Table) -> File:
-        return File(
-            table=table,
-            form=formats.CSV,
-            compression=ExportCompression.UNSPECIFIED,
-            chosen=tables.choose(table, since=self.since, until=self.until, user_roles=(), now=self.now),
-        )
+        rows = tables.choose(table, since=self.since, until=self.until, user_roles=(), now=self.now)
+        return File.of(table, rows)
 
-    def _report(self, store: Store, members: list["Member"]) -> str:
+    def _report(self, members: list["Member"], *, schema_version: str, epoch: str) -> str:
         report: dict[str, Any] = {
             "purpose": self.purpose,
             "generated_at": _spelled(self.now),
@@ -96,8 +87,8 @@ class Bundle:
                 for each in members
             ],
             "redaction_rules_version": RULES_VERSION,
-            "schema_version": store.schema_version,
-            "epoch": store.epoch,
+            "schema_version": schema_version,
+            "epoch": epoch,
             "privacy": PRIVACY,
         }
         return json.dumps(report, indent=2, ensure_ascii=False) + "\n"

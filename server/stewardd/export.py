@@ -13,10 +13,11 @@ from typing import Any
 from peewee import fn
 
 from steward.types import InteractionFilter
-from stewardd.filters import check_filter, conditions
+from stewardd.filters import check_filter, conditions, narrowed
 from stewardd.ingest import recorded_query
 from stewardd.privacy import Redactor
-from stewardd.store import Store
+from stewardd.store import Reading
+from stewardd.store.keyset import Behind
 from stewardd.store.models import Interaction
 from stewardd.store.times import micros
 
@@ -34,29 +35,26 @@ class Progress:
     digest: bytes  # 32, of what was sent so far
 
 
-def begin(store: Store) -> Progress:
+def begin(store: Reading) -> Progress:
     """Return the start of an export of what is there now."""
     (newest,) = store.sole(Interaction.select(fn.COALESCE(fn.MAX(Interaction.seq), 0)))
     return Progress(0, newest, 0, bytes(32))
 
 
-def choose(
-    chosen: InteractionFilter, updated_since: datetime | None, *, redactor: Redactor, now: datetime
-) -> list[Any]:
-    """Return what is asked for as conditions. Raises: InvalidArgument."""
+def choose(chosen: InteractionFilter, updated_since: datetime | None, *, redactor: Redactor, now: datetime) -> Behind:
+    """Return the query of what is asked for, whose rows are as `recorded_query` has them. Raises: InvalidArgument."""
     check_filter(chosen, now=now, prefix="filter.")
     found = conditions(chosen, redactor=redactor)
     if updated_since is not None:
         since = micros(updated_since)
         found.append((Interaction.recorded_at >= since) | (Interaction.rated_at >= since))
-    return found
+    return Behind(narrowed(recorded_query(), found), Interaction.seq)
 
 
-def page(store: Store, chosen: Sequence[Any], progress: Progress) -> list[tuple[Any, ...]]:
-    """Return the next rows of an export as `recorded_query` has them: at most a batch, none at its end."""
-    behind = (Interaction.seq > progress.seq) & (Interaction.seq <= progress.last_seq)
-    query = recorded_query().where(behind, *chosen).order_by(Interaction.seq).limit(MOST_ROWS)
-    return store.first(query, most=MOST_BYTES, weigh=lambda row: len(row[6]))
+def page(store: Reading, query: Behind, progress: Progress) -> list[tuple[Any, ...]]:
+    """Return the next rows of an export: at most a batch, none at its end."""
+    rows = query(progress.seq, progress.last_seq, MOST_ROWS)
+    return store.first(rows, most=MOST_BYTES, weigh=lambda row: len(row[6]))
 
 
 def advanced(progress: Progress, sent: Sequence[tuple[Any, ...]], serialized: bytes) -> Progress:

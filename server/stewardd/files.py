@@ -4,22 +4,20 @@ A table as a file, piece by piece, in steps that are short.
 Pure but for what it asks the store it is handed.
 """
 
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Self
 
 from steward.errors import Unavailable
 from steward.types import ExportCompression, ExportFormat, FieldViolation
 from stewardd import formats, tables
 from stewardd.filters import demand
 from stewardd.formats import Format, Writer
-from stewardd.pages import Pages
-from stewardd.store import Store
+from stewardd.pages import Page, Pages
+from stewardd.store import Reading
 from stewardd.tables import Table
 
 PIECE = 128 * 1024  # bytes of what is not cut at rows
@@ -49,7 +47,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Some bytes of a file, of which there may be none yet, and the place behind them."""
+    """Some bytes of a file, and the place behind them."""
 
     data: bytes
     place: Place
@@ -57,13 +55,30 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file that is asked for."""
+    """A file that is asked for. It can be handed to another process."""
 
     table: Table
-    form: Format
+    kind: ExportFormat
     compression: ExportCompression
-    chosen: Sequence[Any]  # conditions
-    raw: bool = False  # whether cells that a spreadsheet takes for formulas are left as they are
+    pages: Pages
+
+    @classmethod
+    def of(
+        cls,
+        table: Table,
+        chosen: Sequence[Any],
+        *,
+        kind: ExportFormat = ExportFormat.CSV,
+        compression: ExportCompression = ExportCompression.UNSPECIFIED,
+        raw: bool = False,
+    ) -> Self:
+        """Return the file of those rows of *table* that are *chosen*, made harmless for spreadsheets unless *raw*."""
+        return cls(table, kind, compression, FORMATS[kind].pages(table, chosen, raw=raw))
+
+    @property
+    def form(self) -> Format:
+        """How it is written."""
+        return FORMATS[self.kind]
 
     @property
     def resumable(self) -> bool:
@@ -80,19 +95,24 @@ class File:
         """Its media type."""
         return COMPRESSIONS[self.compression][1] if self.compression else self.form.media_type
 
-    def begin(self, store: Store) -> Place:
+    def begin(self, store: Reading) -> Place:
         """Return its start, which says where it ends."""
         return Place(0, tables.bound(store, self.table), 0, 0)
 
-    def pieces(self, store: Store, place: Place, *, scratch: Path) -> Iterator[Piece]:
-        """Yield it from *place* on, in steps that are short; what it keeps in *scratch* is gone afterwards."""
-        pages = self.form.pages(store, self.table, self.chosen, raw=self.raw)
-        with own(scratch) if self.form.scratch else nullcontext(scratch) as directory:
-            writer = self.form.make(self.table, directory)
+    def pieces(self, store: Reading, place: Place, *, scratch: Path) -> Iterator[Piece]:
+        """Yield it from *place* on. The directory *scratch* is made where it takes one, and left."""
+        with made(scratch) if self.form.scratch else nullcontext():
+            writer = self.form.make(self.table, scratch)
             if self.compression:
                 writer = formats.Compressed(writer, COMPRESSIONS[self.compression][2]())
             with closing(writer):
-                yield from (_by_rows if self.resumable else _by_bytes)(pages, writer, place)
+                yield from (_by_rows if self.resumable else _by_bytes)(self._pages(store, place), writer, place)
+
+    def _pages(self, store: Reading, place: Place) -> Iterator[Page]:
+        key = place.key
+        while page := self.pages.after(store, key, place.last):
+            yield page
+            key = page.key
 
 
 def choose(
@@ -109,15 +129,10 @@ def choose(
     """Return the file that is asked for. Raises: InvalidArgument by field, FailedPrecondition without pyarrow."""
     chosen = tables.named(table)
     demand(_violations(file_format, compression))
-    form = FORMATS[ExportFormat(file_format or ExportFormat.CSV)]
-    form.demand()
-    return File(
-        table=chosen,
-        form=form,
-        compression=ExportCompression(compression),
-        chosen=tables.choose(chosen, since=since, until=until, user_roles=user_roles, now=now),
-        raw=raw,
-    )
+    kind = ExportFormat(file_format or ExportFormat.CSV)
+    FORMATS[kind].demand()
+    rows = tables.choose(chosen, since=since, until=until, user_roles=user_roles, now=now)
+    return File.of(chosen, rows, kind=kind, compression=ExportCompression(compression), raw=raw)
 
 
 def _violations(file_format: int, compression: int) -> Iterator[FieldViolation]:
@@ -130,27 +145,22 @@ def _violations(file_format: int, compression: int) -> Iterator[FieldViolation]:
         yield FieldViolation("compression", f"must be unset: {form.suffix} is compressed by itself")
 
 
-def clear(scratch: Path) -> None:
-    """Remove what a crash left in *scratch*."""
-    shutil.rmtree(scratch, ignore_errors=True)
-
-
 @contextmanager
-def own(scratch: Path) -> Iterator[Path]:
-    """Have a directory in *scratch* meanwhile. Raises: Unavailable when what is written there has no room."""
+def made(directory: Path) -> Iterator[None]:
+    """Make *directory* for what is written meanwhile. Raises: Unavailable when that has no room."""
     try:
-        scratch.mkdir(mode=0o700, exist_ok=True)
-        with TemporaryDirectory(prefix="export-", dir=scratch) as directory:
-            yield Path(directory)
+        directory.parent.mkdir(mode=0o700, exist_ok=True)
+        directory.mkdir(mode=0o700)
+        yield
     except OSError as error:
         message = f"the server has no room for the scratch files of an export: {error.strerror}"
         raise Unavailable(message, reason="STORAGE_FULL", retry_after=1.0) from error
 
 
-def _by_rows(pages: Pages, writer: Writer, place: Place) -> Iterator[Piece]:
+def _by_rows(pages: Iterator[Page], writer: Writer, place: Place) -> Iterator[Piece]:
     """Yield whole rows: what follows each piece does not depend on those before it."""
     data = b"" if place.bytes else writer.begin()
-    while page := pages.after(place.key, place.last):
+    for page in pages:
         data += writer.add(page)
         place = Place(page.key, place.last, place.rows + page.rows, place.bytes + len(data))
         yield Piece(data, place)
@@ -159,8 +169,8 @@ def _by_rows(pages: Pages, writer: Writer, place: Place) -> Iterator[Piece]:
         yield Piece(data, replace(place, bytes=place.bytes + len(data)))
 
 
-def _by_bytes(pages: Pages, writer: Writer, place: Place) -> Iterator[Piece]:
-    """Yield bytes as they come, none where a step brought too few."""
+def _by_bytes(pages: Iterator[Page], writer: Writer, place: Place) -> Iterator[Piece]:
+    """Yield bytes as there are enough of them."""
     held, sent = bytearray(), 0
     for part, reached in _written(pages, writer, place):
         held += part
@@ -171,13 +181,12 @@ def _by_bytes(pages: Pages, writer: Writer, place: Place) -> Iterator[Piece]:
             sent += len(data)
             place = replace(place, bytes=sent)
             yield Piece(data, place)
-        yield Piece(b"", place)
     yield Piece(bytes(held), replace(place, bytes=sent + len(held)))
 
 
-def _written(pages: Pages, writer: Writer, place: Place) -> Iterator[tuple[bytes, Place]]:
+def _written(pages: Iterator[Page], writer: Writer, place: Place) -> Iterator[tuple[bytes, Place]]:
     yield writer.begin(), place
-    while page := pages.after(place.key, place.last):
+    for page in pages:
         place = replace(place, key=page.key, rows=place.rows + page.rows)
         yield writer.add(page), place
     for part in writer.end():

@@ -15,7 +15,6 @@ import zstandard
 from stewardd.columnar import Columnar, demand_pyarrow
 from stewardd.lines import csv_line, json_line, typed_line
 from stewardd.pages import Lines, Page, Pages, Rows
-from stewardd.store import Store
 from stewardd.tables import Table
 from stewardd.workbook import Workbook
 
@@ -125,11 +124,11 @@ class Format:
     scratch: bool = False  # whether it needs the directory
     demand: Callable[[], None] = lambda: None  # raises when it cannot be made here
 
-    def pages(self, store: Store, table: Table, chosen: Sequence[Any], *, raw: bool) -> Pages:
+    def pages(self, table: Table, chosen: Sequence[Any], *, raw: bool) -> Pages:
         """Return the rows of *table* that are *chosen*, as the writer takes them."""
         if self.line is None:
-            return Rows(store, table, chosen, raw=raw, weight=self.page)
-        return Lines(store, table, chosen, line=self.line(table, raw), weight=self.page)
+            return Rows(table, chosen, raw=raw, weight=self.page)
+        return Lines(table, chosen, line=self.line(table, raw), weight=self.page)
 
 
 CSV = Format(

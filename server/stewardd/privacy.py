@@ -61,6 +61,10 @@ class Redactor:
         )  # copied for each pseudonym: faster, and holds on to Python's lock
         self.pseudonym = lru_cache(4096)(self._pseudonym)  # a conversation has several turns
 
+    def __reduce__(self) -> tuple[type["Redactor"], tuple[bytes]]:
+        """Be made anew in another process of the daemon."""
+        return Redactor, (self._key,)
+
     def redact(self, text: str) -> tuple[Clean, Counts]:
         """
         Return *text* with each value that the rules find replaced by the marker of its kind, and how many those were.

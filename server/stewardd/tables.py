@@ -15,7 +15,7 @@ from peewee import SQL, Model, Select, fn
 from steward.errors import InvalidArgument
 from steward.types import FieldViolation
 from stewardd.filters import demand, label_violations, window_violations, within
-from stewardd.store import Store
+from stewardd.store import Reading
 from stewardd.store.models import (
     Alert,
     AlertRule,
@@ -62,6 +62,10 @@ class Table:
     roles: Callable[[Sequence[str]], Any] | None = None  # the condition that a row is of one of these roles
     left_out: Mapping[str, str] = field(default_factory=dict)  # columns of the model that are not exported, and why
     joined: tuple[type[Model], Any] | None = None  # a table that columns are taken from, and on what
+
+    def __reduce__(self) -> tuple[Callable[[str], "Table"], tuple[str]]:
+        """Be the same table in another process."""
+        return named, (self.name,)
 
 
 def _columns(model: Any, kinds: Mapping[Kind, str], *, wide: str = "", others: Sequence[Column] = ()) -> list[Column]:
@@ -259,7 +263,7 @@ def choose(
     return [*chosen, table.roles(user_roles)] if user_roles and table.roles else chosen
 
 
-def bound(store: Store, table: Table) -> int:
+def bound(store: Reading, table: Table) -> int:
     """Return the newest key of *table*, 0 when it is empty."""
     (newest,) = store.sole(table.model.select(fn.COALESCE(fn.MAX(table.key), 0)))
     return int(newest)

@@ -15,79 +15,47 @@ from steward.v1 import export_pb2
 SECOND = 10**6  # microseconds
 
 Row = tuple[Any, ...]
-Batch = export_pb2.InteractionRows | export_pb2.InteractionColumns
-LayOut = Callable[[Sequence[Row]], Batch]
+Part = export_pb2.ExportBatch
 
 
-def rows(found: Sequence[Row]) -> export_pb2.InteractionRows:
-    """Return what was *found* as a message for each."""
-    fields: Any = [_fields(row) for row in found]
-    return export_pb2.InteractionRows(interactions=fields)
-
-
-def columns(found: Sequence[Row]) -> export_pb2.InteractionColumns:
-    """Return what was *found* as an array for each field."""
-    (
-        seq,
-        interaction_id,
-        session,
-        occurred_at,
-        recorded_at,
-        user_role,
-        query,
-        query_type,
-        response_time_seconds,
-        response_length,
-        code_snippets_shown,
-        citations_provided,
-        success,
-        user_rating,
-        follow_up_query,
-        conversation_turn,
-        rated_at,
-    ) = zip(*found, strict=True)
-    return export_pb2.InteractionColumns(
-        seq=seq,
-        interaction_id=map(ids.spell, interaction_id),
-        session=session,
-        occurred_at=occurred_at,
-        recorded_at=recorded_at,
-        user_role=user_role,
-        query=query,
-        query_type=query_type,
-        response_time_seconds=export_pb2.OptionalDoubles(**_optional(response_time_seconds)),
-        response_length=export_pb2.OptionalIntegers(**_optional(response_length)),
-        code_snippets_shown=code_snippets_shown,
-        citations_provided=citations_provided,
-        success=export_pb2.OptionalIntegers(**_optional(success)),
-        user_rating=export_pb2.OptionalDoubles(**_optional(user_rating)),
-        follow_up_query=follow_up_query,
-        conversation_turn=conversation_turn,
-        rated_at=export_pb2.OptionalIntegers(**_optional(rated_at)),
-    )
-
-
-def layout(asked: int) -> LayOut:
-    """Return what lays a batch out as is *asked*. Raises: InvalidArgument."""
-    if asked not in _LAYOUTS:
+def demand_layout(layout: int) -> None:
+    """Raise InvalidArgument when there is no such *layout*."""
+    if layout not in _LAYOUTS:
         raise InvalidArgument.of(FieldViolation("layout", "must be unset, EXPORT_LAYOUT_ROWS or EXPORT_LAYOUT_COLUMNS"))
-    return _LAYOUTS[asked]
 
 
-def part(batch: Batch, *, token: str) -> export_pb2.ExportBatch:
-    """Return *batch* with the *token* that goes on behind it."""
-    if isinstance(batch, export_pb2.InteractionColumns):
-        return export_pb2.ExportBatch(columns=batch, resume_token=token)
-    return export_pb2.ExportBatch(rows=batch, resume_token=token)
+def lay_out(found: Sequence[Row], part: Part, *, layout: int) -> bytes:
+    """Fill *part* with what was *found*; return that as it is on the wire."""
+    content: bytes = _LAYOUTS[layout](found, part).SerializeToString(deterministic=True)
+    return content
 
 
-def _optional(values: Sequence[Any]) -> dict[str, Any]:
-    if None not in values:
-        return {"values": values}
-    return {
-        "values": [0 if value is None else value for value in values],
-        "present": [value is not None for value in values],
-    }
+def _rows(found: Sequence[Row], part: Part) -> Any:
+    fields: Any = [_fields(row) for row in found]
+    part.rows.interactions.extend(export_pb2.InteractionRows(interactions=fields).interactions)
+    return part.rows
+
+
+def _columns(found: Sequence[Row], part: Part) -> Any:
+    for values, (name, spelled) in zip(zip(*found, strict=True), _FIELDS.items(), strict=True):
+        spelled(getattr(part.columns, name), values)
+    return part.columns
+
+
+def _plain(field: Any, values: Sequence[Any]) -> None:
+    field.extend(values)
+
+
+def _ids(field: Any, values: Sequence[bytes]) -> None:
+    field.extend(map(ids.spell, values))
+
+
+def _optional(field: Any, values: Sequence[Any]) -> None:
+    if None in values:
+        field.values.extend(0 if value is None else value for value in values)
+        field.present.extend(value is not None for value in values)
+    else:
+        field.values.extend(values)
 
 
 def _fields(row: Row) -> dict[str, Any]:
@@ -113,8 +81,27 @@ def _fields(row: Row) -> dict[str, Any]:
     }
 
 
-_LAYOUTS: dict[int, LayOut] = {
-    export_pb2.EXPORT_LAYOUT_UNSPECIFIED: rows,
-    export_pb2.EXPORT_LAYOUT_ROWS: rows,
-    export_pb2.EXPORT_LAYOUT_COLUMNS: columns,
+_FIELDS: dict[str, Callable[[Any, Sequence[Any]], None]] = {  # in the order of `recorded_query`
+    "seq": _plain,
+    "interaction_id": _ids,
+    "session": _plain,
+    "occurred_at": _plain,
+    "recorded_at": _plain,
+    "user_role": _plain,
+    "query": _plain,
+    "query_type": _plain,
+    "response_time_seconds": _optional,
+    "response_length": _optional,
+    "code_snippets_shown": _plain,
+    "citations_provided": _plain,
+    "success": _optional,
+    "user_rating": _optional,
+    "follow_up_query": _plain,
+    "conversation_turn": _plain,
+    "rated_at": _optional,
+}
+_LAYOUTS: dict[int, Callable[[Sequence[Row], Part], Any]] = {
+    export_pb2.EXPORT_LAYOUT_UNSPECIFIED: _rows,
+    export_pb2.EXPORT_LAYOUT_ROWS: _rows,
+    export_pb2.EXPORT_LAYOUT_COLUMNS: _columns,
 }

@@ -106,7 +106,11 @@ class Chain(grpc.aio.ServerInterceptor):
             (True, False): "stream_unary",
             (True, True): "stream_stream",
         }[handler.request_streaming, handler.response_streaming]
-        return handler._replace(**{kind: behave, "request_deserializer": _tolerant(handler.request_deserializer)})
+        return handler._replace(
+            **{kind: behave},
+            request_deserializer=_tolerant(handler.request_deserializer),
+            response_serializer=_unless_bytes(handler.response_serializer),
+        )
 
     # Layers
 
@@ -224,6 +228,15 @@ def _tolerant(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
             return Malformed()
 
     return tolerant
+
+
+def _unless_bytes(serialize: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    """Return *serialize* that leaves alone what is serialized already."""
+
+    def serialized(message: Any) -> bytes:
+        return message if isinstance(message, bytes) else serialize(message)
+
+    return serialized
 
 
 async def _abort(call: Call, error: errors.Error) -> NoReturn:

@@ -54,12 +54,13 @@ from stewardd import (
 from stewardd.privacy import Redactor
 from stewardd.receipts import PreparedRecord, store_records, store_together
 from stewardd.rpc.exports import Exports
-from stewardd.rpc.files import Files
 from stewardd.rpc.paging import Tokens, size
 from stewardd.rpc.readers import Readers
 from stewardd.rules import Prepared
 from stewardd.store import Store
 from stewardd.store.row import Stored
+
+Sent = AsyncIterator[Any]  # messages, as they are on the wire
 
 
 class DataManagement(DataManagementServiceServicer):
@@ -73,7 +74,6 @@ class DataManagement(DataManagementServiceServicer):
         read: Readers,
         prepare: Readers,
         exports: Exports,
-        files: Files,
         conversion_queries: int,
     ) -> None:
         self._store = store
@@ -81,7 +81,6 @@ class DataManagement(DataManagementServiceServicer):
         self._read = read
         self._prepare_on = prepare
         self._exports = exports
-        self._files = files
         self._conversion_queries = conversion_queries
         self._tokens = Tokens(redactor, epoch=store.epoch)
 
@@ -278,19 +277,15 @@ class DataManagement(DataManagementServiceServicer):
         found = await self._store.change(quality.set_thresholds(**given))
         return quality_pb2.SetQualityThresholdsResponse(thresholds=codec.encode(quality_pb2.QualityThresholds, found))
 
-    async def ExportInteractions(
-        self, request: export_pb2.ExportInteractionsRequest, context: Any
-    ) -> AsyncIterator[export_pb2.ExportInteractionsResponse]:
+    async def ExportInteractions(self, request: export_pb2.ExportInteractionsRequest, context: Any) -> Sent:
         async with aclosing(self._exports.interactions(request)) as parts:
             async for part in parts:
                 yield part
 
-    async def ExportTable(
-        self, request: export_pb2.ExportTableRequest, context: Any
-    ) -> AsyncIterator[export_pb2.ExportTableResponse]:
-        async with aclosing(self._files.table(request)) as parts:
+    async def ExportTable(self, request: export_pb2.ExportTableRequest, context: Any) -> Sent:
+        async with aclosing(self._exports.table(request)) as parts:
             async for part in parts:
-                yield export_pb2.ExportTableResponse(**part)
+                yield part
 
     async def ExportSummary(
         self, request: export_pb2.ExportSummaryRequest, context: Any
@@ -317,12 +312,10 @@ class DataManagement(DataManagementServiceServicer):
             name=file.name, media_type=file.media_type, content=file.content, sha256=digest
         )
 
-    async def ExportCompliance(
-        self, request: export_pb2.ExportComplianceRequest, context: Any
-    ) -> AsyncIterator[export_pb2.ExportComplianceResponse]:
-        async with aclosing(self._files.compliance(request)) as parts:
+    async def ExportCompliance(self, request: export_pb2.ExportComplianceRequest, context: Any) -> Sent:
+        async with aclosing(self._exports.compliance(request)) as parts:
             async for part in parts:
-                yield export_pb2.ExportComplianceResponse(**part)
+                yield part
 
     async def ImportInteractions(
         self, request_iterator: AsyncIterator[imports_pb2.ImportInteractionsRequest], context: Any

@@ -1,80 +1,112 @@
 """
-Exports under way: how many there may be, and what is streamed of each.
+Exports under way: how many there may be, and how what their processes make is handed on.
 """
 
-import struct
-from collections.abc import AsyncGenerator, Iterator
+import asyncio
+import secrets
+import shutil
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import astuple
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from steward import codec
 from steward.errors import ResourceExhausted, Unavailable
 from steward.types import InteractionFilter
 from steward.v1 import export_pb2
-from stewardd import export
-from stewardd.export import Progress
+from stewardd import compliance, export, files
+from stewardd.apart import Apart, preload
 from stewardd.privacy import Redactor
-from stewardd.rpc import batches
-from stewardd.rpc.paging import Tokens
+from stewardd.rpc import batches, parts
+from stewardd.rpc.parts import Origin
 from stewardd.rpc.readers import Readers
 from stewardd.store import Store
+from stewardd.telemetry import Telemetry
 
-_PROGRESS = struct.Struct(">qqq32s")
+SCRATCH = "scratch"  # in the data directory
 
-Parts = AsyncGenerator[export_pb2.ExportInteractionsResponse, None]
+Messages = AsyncGenerator[bytes, None]  # responses as they are on the wire
 
 
 class Exports:
     """What exports share: a bound on how many there are, and the end of all when the server stops."""
 
-    def __init__(self, *, store: Store, redactor: Redactor, read: Readers, most: int) -> None:
-        self._store = store
-        self._redactor = redactor
-        self._read = read
+    def __init__(self, *, store: Store, redactor: Redactor, telemetry: Telemetry, most: int) -> None:
+        self._origin = Origin(store.path, store.epoch, store.schema_version, redactor)
+        self._log = telemetry.log
+        self._run = Readers(most, name="steward-export")
         self._most = most
         self._running = 0
         self._stopped = False
-        self._tokens = Tokens(
-            redactor, epoch=store.epoch, purpose="export", packing=_PROGRESS, field="resume_token", beside=()
-        )
+        self._scratch = store.path.parent / SCRATCH
+        shutil.rmtree(self._scratch, ignore_errors=True)  # what a crash left
+        preload(parts.__name__)
 
     def stop(self) -> None:
-        """End those that are under way, between two batches."""
+        """End those that are under way, between two messages."""
         self._stopped = True
 
-    def go_on(self) -> None:
-        """Raise Unavailable when those that are under way are to end."""
-        if self._stopped:
-            raise Unavailable("the server is stopping", reason="STOPPING", retry_after=1.0)
+    def close(self) -> None:
+        """Wait for the ends of those that were under way."""
+        self._run.close()
 
-    async def interactions(self, request: export_pb2.ExportInteractionsRequest) -> Parts:
+    def interactions(self, request: export_pb2.ExportInteractionsRequest) -> Messages:
         """Yield the parts of the export that *request* asks for. Raises: InvalidArgument, ResourceExhausted."""
-        lay_out = batches.layout(request.layout)
-        place = self._tokens.read(request)
-        chosen = export.choose(
+        batches.demand_layout(request.layout)
+        place = self._origin.tokens(parts.PROGRESS).read(request)
+        query = export.choose(
             codec.decode(InteractionFilter, request.filter),
             codec.to_optional_time(request, "updated_since"),
-            redactor=self._redactor,
+            redactor=self._origin.redactor,
             now=datetime.now(UTC),
         )
-        with self.place():
-            progress = Progress(*place) if place else await self._read(export.begin, self._store)
-            yield export_pb2.ExportInteractionsResponse(header=self._header(request, progress))
-            while True:
-                self.go_on()
-                batch = await self._read(self._batch, lay_out, chosen, progress)
-                if batch is None:
-                    break
-                sent, progress = batch
-                part = batches.part(sent, token=self._tokens.make(request, astuple(progress)))
-                yield export_pb2.ExportInteractionsResponse(batch=part)
-            trailer = export_pb2.ExportTrailer(rows=progress.rows, digest=progress.digest)
-            yield export_pb2.ExportInteractionsResponse(trailer=trailer)
+        return self._relayed(parts.interactions, request.SerializeToString(), query, place)
+
+    def table(self, request: export_pb2.ExportTableRequest) -> Messages:
+        """Yield the parts of the file that *request* asks for. Raises: InvalidArgument, ResourceExhausted."""
+        file = files.choose(
+            request.table,
+            file_format=request.format,
+            compression=request.compression,
+            since=codec.to_optional_time(request, "since"),
+            until=codec.to_optional_time(request, "until"),
+            user_roles=tuple(request.user_roles),
+            raw=request.raw,
+            now=datetime.now(UTC),
+        )
+        place = self._origin.tokens(parts.PLACE).read(request)
+        return self._relayed(parts.table, request.SerializeToString(), file, place)
+
+    def compliance(self, request: export_pb2.ExportComplianceRequest) -> Messages:
+        """Yield the parts of the archive that *request* asks for. Raises: InvalidArgument, ResourceExhausted."""
+        bundle = compliance.choose(
+            since=codec.to_optional_time(request, "since"),
+            until=codec.to_optional_time(request, "until"),
+            purpose=request.purpose,
+            redactor=self._origin.redactor,
+            now=datetime.now(UTC),
+        )
+        return self._relayed(parts.compliance, bundle)
+
+    async def _relayed(self, made: Callable[..., Iterator[bytes]], *asked: Any) -> Messages:
+        """Yield what *made* yields, in a process of its own, for the origin, a directory to be made, and *asked*."""
+        with self._place():
+            directory = self._scratch / f"export-{secrets.token_hex(8)}"
+            apart = await self._run(Apart, made, self._origin, directory, *asked)
+            try:
+                while (message := await self._run(apart.take)) is not None:
+                    self._go_on()
+                    yield message
+            except Unavailable as error:
+                self._log.error("export.failed", reason=error.reason)
+                raise
+            finally:
+                apart.end()
+                await asyncio.shield(self._run(_cleared, apart, directory))
 
     @contextmanager
-    def place(self) -> Iterator[None]:
+    def _place(self) -> Iterator[None]:
         """Count one more as under way meanwhile. Raises: ResourceExhausted when there are as many as may be."""
         if self._running >= self._most:
             message = f"{self._most} exports are under way, which is as many as may"
@@ -85,20 +117,12 @@ class Exports:
         finally:
             self._running -= 1
 
-    def _header(self, request: export_pb2.ExportInteractionsRequest, progress: Progress) -> export_pb2.ExportHeader:
-        return export_pb2.ExportHeader(
-            schema_version=self._store.schema_version,
-            epoch=self._store.epoch,
-            last_seq=progress.last_seq,
-            filter=request.filter,
-            resumed_rows=progress.rows,
-        )
+    def _go_on(self) -> None:
+        """Raise Unavailable when those that are under way are to end."""
+        if self._stopped:
+            raise Unavailable("the server is stopping", reason="STOPPING", retry_after=1.0)
 
-    def _batch(
-        self, lay_out: batches.LayOut, chosen: list[Any], progress: Progress
-    ) -> tuple[batches.Batch, Progress] | None:
-        found = export.page(self._store, chosen, progress)
-        if not found:
-            return None
-        batch = lay_out(found)
-        return batch, export.advanced(progress, found, batch.SerializeToString(deterministic=True))
+
+def _cleared(apart: Apart, directory: Path) -> None:
+    apart.close()
+    shutil.rmtree(directory, ignore_errors=True)

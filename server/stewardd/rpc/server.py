@@ -21,7 +21,6 @@ from stewardd.privacy import Redactor
 from stewardd.rpc.chain import Chain
 from stewardd.rpc.data_management import DataManagement
 from stewardd.rpc.exports import Exports
-from stewardd.rpc.files import Files
 from stewardd.rpc.health import Health
 from stewardd.rpc.probe import Probe
 from stewardd.rpc.readers import Readers
@@ -65,7 +64,7 @@ class Server:
         self._probe = Probe(SERVICES)
         self._chain = Chain(telemetry=telemetry, max_calls=config.max_calls)
         self._server = grpc.aio.server(interceptors=[self._chain], options=OPTIONS)
-        self._exports = Exports(store=store, redactor=redactor, read=self._read, most=config.exports)
+        self._exports = Exports(store=store, redactor=redactor, telemetry=telemetry, most=config.exports)
         self._health = Health(
             store=store,
             redactor=redactor,
@@ -84,7 +83,6 @@ class Server:
                 read=self._read,
                 prepare=self._prepare,
                 exports=self._exports,
-                files=Files(self._exports, store=store, redactor=redactor, read=self._read),
                 conversion_queries=config.conversion_queries,
             ),
             self._server,
@@ -114,6 +112,7 @@ class Server:
         self._store.interrupt()  # nobody waits for what is still being read
         self._read.close()
         self._prepare.close()
+        self._exports.close()
 
     async def _watch_store(self) -> None:
         """Tell probes whether the store can be written, and while it cannot, try whether it can again."""
@@ -128,6 +127,7 @@ class Server:
         except RuntimeError:
             self._read.close()
             self._prepare.close()
+            self._exports.close()
             raise FailedPrecondition(
                 f"{address} cannot be listened on: another server has it, or it is not ours"
             ) from None

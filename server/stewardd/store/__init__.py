@@ -7,30 +7,30 @@ Hands out values; what they mean is the ideas' business.
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import peewee
 from peewee import SqliteDatabase
 
-from steward.errors import FailedPrecondition
+from steward.errors import FailedPrecondition, Unavailable
 from stewardd.privacy import Redactor
 from stewardd.store import database, records, schema
-from stewardd.store.database import SQLITE_VERSION, broken, explained, refuse_old_sqlite
+from stewardd.store.database import SQLITE_VERSION, refuse_old_sqlite
 from stewardd.store.models import Meta
+from stewardd.store.reading import Reading
 from stewardd.store.row import Kept, Record, Row, Stored, Times, record_weight
 from stewardd.store.writer import Writer, WriterFacts
 from stewardd.telemetry import Telemetry
 
-__all__ = ["SQLITE_VERSION", "Store", "WriterFacts", "fact", "put", "refuse_old_sqlite"]
+__all__ = ["SQLITE_VERSION", "Reading", "Store", "WriterFacts", "fact", "put", "refuse_old_sqlite"]
 
 T = TypeVar("T")
 
 FILE = "steward.db"
 
 
-class Store:
+class Store(Reading):
     """
     An open store. Write from an event loop, read from any thread, close once at the end.
 
@@ -45,12 +45,12 @@ class Store:
 
         Raises: FailedPrecondition when what is there is not a store, or a newer one.
         """
-        self.path = (directory / FILE).resolve()
+        path = (directory / FILE).resolve()
         self._telemetry = telemetry
         self._now = now
-        self._database = database.open_writer(self.path)
+        self._database = database.open_writer(path)
         try:
-            with database.unreadable(self.path):
+            with database.unreadable(path):
                 self.applied = schema.migrate(self._database)
                 self.schema_version = schema.version(self._database)
                 self.epoch = fact(self._database, "epoch") or self._remember("epoch", secrets.token_hex(8))
@@ -58,7 +58,7 @@ class Store:
         except BaseException:
             self._database.close()
             raise
-        self._readers = database.Readers(self.path)
+        super().__init__(path)
 
     @property
     def fresh(self) -> bool:
@@ -107,42 +107,6 @@ class Store:
         """Write something of no consequence. Raises: what any change raises."""
         await self.change(lambda db: put(db, "tried", str(time.time())))
 
-    def rows(self, query: Any) -> list[tuple[Any, ...]]:
-        """Return the rows of *query*, read on this thread's own connection."""
-        with self._reading():
-            # The bare cursor: Peewee would make a bool of a mean of bools.
-            return list(self._readers.execute(query))  # type: ignore[no-untyped-call] # Peewee's stubs
-
-    def first(self, query: Any, *, most: int, weigh: Callable[[tuple[Any, ...]], int]) -> list[tuple[Any, ...]]:
-        """Return the first rows of *query*: up to the one with which, by *weigh*, they come to *most*."""
-        weight, found = 0, []
-        with self._reading(), closing(self._readers.execute(query)) as rows:  # type: ignore[no-untyped-call] # Peewee's
-            for row in rows:
-                found.append(row)
-                weight += weigh(row)
-                if weight >= most:
-                    break
-        return found
-
-    def one(self, query: Any) -> tuple[Any, ...] | None:
-        """Return the first row of *query*, None when it has none."""
-        rows = self.rows(query.limit(1))
-        return rows[0] if rows else None
-
-    def sole(self, query: Any) -> tuple[Any, ...]:
-        """Return the one row of *query*, an aggregate."""
-        (row,) = self.rows(query)
-        return row
-
-    @contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """Have all that this thread reads meanwhile be of one moment."""
-        try:
-            with self._readers.transaction("DEFERRED"):
-                yield
-        except peewee.DatabaseError as error:
-            raise explained(error) from error
-
     def facts(self) -> WriterFacts:
         """Return how the writer is doing."""
         return self._writer.facts()
@@ -156,14 +120,10 @@ class Store:
         log = self.path.with_name(self.path.name + "-wal")
         return log.stat().st_size if log.exists() else 0
 
-    def interrupt(self) -> None:
-        """End the reads that are under way: they fail as Unavailable."""
-        self._readers.interrupt_all()
-
     def close(self) -> None:
         """Write what waits, fold the write-ahead log into the file, and let go of it. Nobody may still read."""
         self._writer.close()
-        self._readers.close_all()
+        super().close()
         self._database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         self._database.close()
 
@@ -171,12 +131,11 @@ class Store:
     def _reading(self) -> Iterator[None]:
         started = time.perf_counter()
         try:
-            yield
-        except peewee.DatabaseError as error:
-            if not broken(error):
-                raise
-            self._telemetry.log.error("store.read_failed", error=str(error))  # noqa: TRY400 -- it is raised
-            raise explained(error) from error
+            with super()._reading():
+                yield
+        except Unavailable as error:
+            self._telemetry.log.error("store.read_failed", error=str(error.__cause__))  # noqa: TRY400 -- it is raised
+            raise
         finally:
             self._telemetry.queried(time.perf_counter() - started)
 
