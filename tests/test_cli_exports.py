@@ -4,6 +4,8 @@
 
 import hashlib
 import json
+import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -28,10 +30,12 @@ def names(directory: Path) -> list[str]:
     return sorted(each.name for each in directory.iterdir())
 
 
-def export(server: App, directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def export(
+    server: App, directory: Path, *arguments: str, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run `steward export` in *directory*."""
     command = [str(PROGRAMS / "steward"), "--target", server.target, "export", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=directory)
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=directory, env=environment)
 
 
 def test_a_file_gets_its_name_when_it_is_whole(server: App, client: Client, tmp_path: Path) -> None:
@@ -85,6 +89,23 @@ def test_stdout_has_the_bytes_alone(server: App, client: Client, tmp_path: Path)
     assert [] == names(tmp_path)
 
 
+def test_progress_tells_rows(server: App, client: Client, tmp_path: Path) -> None:
+    """
+    On a terminal the progress of a table is in rows a second, resumed or not; stdout is as ever.
+    """
+    many(client, 1000)
+    shown = {**os.environ, "FORCE_COLOR": "1", "COLUMNS": "100"}  # as on a terminal
+
+    done = export(server, tmp_path, "interactions", environment=shown)
+    broken_off(server, tmp_path, at=500 * 1024, force=True)
+    resumed = export(server, tmp_path, "interactions", "--resume", "--force", environment=shown)
+
+    for each in (done, resumed):
+        assert 0 == each.returncode
+        assert re.search(r"exporting [0-9.]+/\? MB [1-9][0-9,]* rows/s", re.sub("\x1b[^m]*m", "", each.stderr))
+        assert each.stdout.startswith("interactions.csv: 1000 rows, ")
+
+
 def test_what_is_there_is_not_replaced_unless_forced(server: App, client: Client, tmp_path: Path) -> None:
     """
     A file that exists is refused in a line, and kept; --force replaces it.
@@ -106,9 +127,9 @@ def test_what_is_there_is_not_replaced_unless_forced(server: App, client: Client
     assert content == path.read_bytes()
 
 
-def broken_off(server: App, directory: Path, *, at: int) -> subprocess.CompletedProcess[str]:
+def broken_off(server: App, directory: Path, *, at: int, force: bool = False) -> subprocess.CompletedProcess[str]:
     """Run an export that may write files of *at* bytes only."""
-    command = f"{PROGRAMS / 'steward'} --target {server.target} export interactions"
+    command = f"{PROGRAMS / 'steward'} --target {server.target} export interactions{' --force' if force else ''}"
     script = f'trap "" XFSZ; ulimit -f {at // 1024}; exec {command}'
     return subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False, cwd=directory)
 

@@ -17,6 +17,7 @@ import sys
 import tarfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from steward import Client, ExportCompression, ExportFormat, FailedPrecondition,
 from steward.exports import FileCheck
 from steward.legacy import LegacyFile
 from steward.status import from_call
-from steward.types import AlertMetric, AlertOperator, BusinessMetric, ContentAccess, MetricPoint
+from steward.types import AlertMetric, AlertOperator, BusinessMetric, ContentAccess, FileChunk, FileTrailer, MetricPoint
 from steward.v1 import export_pb2
 from steward.v1.data_management_service_pb2_grpc import DataManagementServiceStub
 from stewardd.app import App
@@ -378,6 +379,22 @@ def test_from_any_chunk_on_the_rest_comes(client: Client, stub: DataManagementSe
         assert (700, len(content)) == (end.trailer.rows, end.trailer.bytes)
         assert before.endswith(b"\n")
         assert 256 * 1024 >= len(part.chunk.data)
+
+
+def test_a_chunk_says_how_many_rows_came(client: Client) -> None:
+    """
+    Each chunk has the rows so far: exactly in whole rows, and at the end of any format those of the trailer.
+    """
+    many(client, 700)
+
+    for form in (ExportFormat.CSV, ExportFormat.PARQUET):
+        _, *chunks, trailer = client.export_table_parts("interactions", format=form)
+        rows = [chunk.rows for chunk in chunks if isinstance(chunk, FileChunk)]
+        assert isinstance(trailer, FileTrailer)
+        assert (sorted(rows), trailer.rows) == (rows, rows[-1])
+        if form is ExportFormat.CSV:
+            lines = accumulate(chunk.data.count(b"\n") for chunk in chunks if isinstance(chunk, FileChunk))
+            assert [count - 1 for count in lines] == rows
 
 
 def test_a_token_is_for_the_same_fields_only(client: Client, stub: DataManagementServiceStub) -> None:

@@ -4,6 +4,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TransferSpeedColumn
+from rich.progress import DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from steward.cli import exports_summary, show
 from steward.cli.options import Json, Roles, Since, Until, client, names, parser
@@ -25,6 +26,7 @@ from steward.types import ExportCompression, ExportFormat, FileChunk, FileHeader
 app = typer.Typer(help="Take out what was recorded, as files.", no_args_is_help=True)
 
 STDOUT = "-"
+SHORTEST = 0.001  # s, below which a speed means nothing
 SUFFIXES = {f".{each.name.lower()}": each for each in ExportFormat if each} | {".ndjson": ExportFormat.JSONL}
 PRESSED = {".gz": ExportCompression.GZIP, ".zst": ExportCompression.ZSTD}
 
@@ -225,18 +227,38 @@ def _print(parts: Iterator[FilePart]) -> None:
 
 def _progress(*, quiet: bool) -> Progress:
     console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("exporting"), DownloadColumn(), TransferSpeedColumn(), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("exporting"),
+        DownloadColumn(),
+        TextColumn("{task.fields[speed]}"),
+        TimeElapsedColumn(),
+    )
     return Progress(*columns, console=console, disable=quiet or not console.is_terminal)
 
 
 def _shown(parts: Iterator[FilePart], progress: Progress) -> Iterator[FilePart]:
-    task = progress.add_task("exporting", total=None)
+    task = progress.add_task("exporting", total=None, speed="")
+    began, before, size = time.monotonic(), 0, 0
     for each in parts:
+        match each:
+            case FileHeader():
+                began, before = time.monotonic(), each.resumed_rows
+                progress.update(task, completed=each.resumed_bytes)
+            case FileChunk():
+                size += len(each.data)
+                speed = _speed(each.rows - before if each.rows else 0, size, time.monotonic() - began)
+                progress.update(task, advance=len(each.data), speed=speed)
+            case FileTrailer():
+                progress.update(task, speed=_speed(each.rows - before, size, time.monotonic() - began))
         yield each
-        if isinstance(each, FileChunk):
-            progress.advance(task, len(each.data))
-        elif isinstance(each, FileHeader) and each.resumed_bytes:
-            progress.update(task, completed=each.resumed_bytes)
+
+
+def _speed(rows: int, size: int, seconds: float) -> str:
+    """Return how fast so many rows came, or where those are not told, bytes."""
+    if rows:
+        return f"{rows / max(seconds, SHORTEST):,.0f} rows/s"
+    return f"{size / max(seconds, SHORTEST) / 1e6:,.1f} MB/s"
 
 
 app.command("summary")(exports_summary.summary)

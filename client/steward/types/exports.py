@@ -46,6 +46,7 @@ class FileChunk:
 
     data: bytes
     resume_token: str  # goes on behind them, '' where that cannot be
+    rows: int  # read so far, 0 where that is not told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -118,6 +118,7 @@ class _Stream:
             part = self._response()
             part.chunk.data = piece.data  # in place: it is large
             part.chunk.resume_token = token
+            part.chunk.rows = piece.place.rows
             yield self._sent(part)
 
     def trailer(self) -> bytes:
