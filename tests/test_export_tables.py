@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
@@ -41,6 +42,7 @@ from stewardd.store.models import MODELS, Meta
 from stewardd.tables import TABLES, Kind
 from stewardd.testing import running_server
 from stewardd.workbook import Workbook
+from tests.benchmarks.child import Child
 from tests.samples import NOON, interaction, recorded
 
 DATA = Path(__file__).parent.parent.parent / "shared" / "data"
@@ -617,6 +619,28 @@ def test_a_workbook_that_is_given_up_leaves_nothing(tmp_path: Path) -> None:
             call.cancel()
 
     assert [] == list(tmp_path.glob("scratch/*"))
+
+
+def test_a_cancelled_workbook_frees_its_scratch_in_a_second(tmp_path: Path) -> None:
+    """
+    Cancelled while its rows are written, the directory of a large workbook is gone within a second.
+    """
+    with Child("raw", str(tmp_path / "steward.db"), "1000") as raw:
+        raw.ask("0 50000")
+    scratch = tmp_path / "scratch"
+    request = export_pb2.ExportTableRequest(table="interactions", format=int(ExportFormat.XLSX))  # type: ignore[arg-type] # its number
+    with running_server(tmp_path) as server, grpc.insecure_channel(server.target) as channel:
+        call = DataManagementServiceStub(channel).ExportTable(request)
+        next(call)
+        while not list(scratch.glob("*/*")):
+            time.sleep(0.001)
+        cancelled = time.monotonic()
+        call.cancel()
+        while list(scratch.glob("*")):
+            time.sleep(0.001)
+        took = time.monotonic() - cancelled
+
+    assert took < 1.0
 
 
 def test_scratch_files_of_a_crash_are_gone_at_start(tmp_path: Path) -> None:
