@@ -45,7 +45,8 @@ def running_server(data: Path | None = None, **settings: object) -> Iterator[App
     """
     Run a server in this process on a free port: a fresh store, or that of *data*, with *settings* of the config.
 
-    Its `target` is where to connect to. SQLite must not be opened on its file by another library in this process.
+    Its `target` is where to connect to. SQLite must not be opened on its file by another library in this process. A
+    script asks for it under `if __name__ == "__main__"`, as multiprocessing wants, which makes the exports.
     """
     with TemporaryDirectory(prefix="steward-") as scratch:
         listed: dict[str, object] = {

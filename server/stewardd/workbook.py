@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import xlsxwriter
+from xlsxwriter.exceptions import FileCreateError
 
 from steward.errors import InvalidArgument
 from steward.types import FieldViolation
@@ -50,7 +51,10 @@ class Workbook:
         return b""
 
     def end(self) -> Iterator[bytes]:
-        self._book.close()
+        try:
+            self._book.close()
+        except FileCreateError as error:  # by which the library says that it could not write
+            raise error.args[0] from None
         with self._path.open("rb") as file:
             while block := file.read(_BLOCK):
                 yield block

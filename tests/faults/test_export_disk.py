@@ -84,10 +84,10 @@ def daemon(disk: Path) -> Iterator[Daemon]:
         yield made
 
 
-@pytest.mark.parametrize("room", [0, 1, 3], ids=["none", "little", "too-little"])
+@pytest.mark.parametrize("room", [0, 1, 4, 5], ids=["none", "for-some-rows", "for-the-rows", "for-the-sheet"])
 def test_a_workbook_without_room_is_storage_full(daemon: Daemon, disk: Path, room: int) -> None:
     """
-    Where the rows of a workbook find no room on scratch, it is STORAGE_FULL, they are gone, and all else goes on.
+    Wherever the scratch files of a workbook find no room, it is STORAGE_FULL, they are gone, and all else goes on.
     """
     root = Path(f"/proc/{daemon.process.pid}/root{disk}")
     filler = root / "filler"

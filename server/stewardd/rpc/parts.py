@@ -22,6 +22,7 @@ from stewardd.rpc.paging import Tokens
 from stewardd.store import Reading
 from stewardd.store.keyset import Behind
 
+CACHE_KIB = 2048  # of the store: what is read in its order is read once
 PROGRESS = struct.Struct(">qqq32s")  # how resume tokens pack a Progress,
 PLACE = struct.Struct(">qqqq")  # and a Place
 
@@ -48,7 +49,7 @@ def interactions(
     """Yield the parts of the export of the interactions of *query*, behind *place* if that is given."""
     request = export_pb2.ExportInteractionsRequest.FromString(asked)
     tokens = origin.tokens(PROGRESS)
-    with closing(Reading(origin.path)) as store:
+    with closing(Reading(origin.path, cache_kib=CACHE_KIB)) as store:
         progress = Progress(*place) if place else export.begin(store)
         header = export_pb2.ExportHeader(
             schema_version=origin.schema_version,
@@ -72,7 +73,7 @@ def table(origin: Origin, scratch: Path, asked: bytes, file: File, place: tuple[
     """Yield the parts of *file*, behind *place* if that is given."""
     request = export_pb2.ExportTableRequest.FromString(asked)
     tokens = origin.tokens(PLACE)
-    with closing(Reading(origin.path)) as store:
+    with closing(Reading(origin.path, cache_kib=CACHE_KIB)) as store:
         start = Place(*place) if place else file.begin(store)
         stream = _Stream(export_pb2.ExportTableResponse, start)
         yield stream.header(origin, file.name, file.media_type)
@@ -84,7 +85,7 @@ def table(origin: Origin, scratch: Path, asked: bytes, file: File, place: tuple[
 
 def compliance(origin: Origin, scratch: Path, bundle: Bundle) -> Iterator[bytes]:
     """Yield the parts of the archive *bundle*."""
-    with closing(Reading(origin.path)) as store:
+    with closing(Reading(origin.path, cache_kib=CACHE_KIB)) as store:
         stream = _Stream(export_pb2.ExportComplianceResponse, Place(0, 0, 0, 0))
         yield stream.header(origin, archive.NAME, archive.MEDIA_TYPE)
         for piece in bundle.pieces(store, schema_version=origin.schema_version, epoch=origin.epoch, scratch=scratch):

@@ -40,7 +40,6 @@ _READER = {
     "query_only": "ON",
     "trusted_schema": "OFF",
     "cell_size_check": "ON",
-    "cache_size": -16 * 1024,  # KiB
     "busy_timeout": 5000,  # ms
 }
 
@@ -95,8 +94,9 @@ def _application_id(database: SqliteDatabase, path: Path) -> int:
 class Readers(SqliteDatabase):
     """Read-only connections to a store, one for each thread that asks."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path.as_uri() + "?mode=ro", uri=True, pragmas=_READER, check_same_thread=False)
+    def __init__(self, path: Path, *, cache_kib: int = 16 * 1024) -> None:
+        pragmas = {**_READER, "cache_size": -cache_kib}
+        super().__init__(path.as_uri() + "?mode=ro", uri=True, pragmas=pragmas, check_same_thread=False)
         self._opened: list[Any] = []
         self.register_function(folded, "folded", 1, deterministic=True)
 

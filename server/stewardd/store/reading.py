@@ -15,9 +15,10 @@ from stewardd.store.database import Readers, broken, explained
 class Reading:
     """A store as those see it who only read. Works in any process, on any thread."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, cache_kib: int = 16 * 1024) -> None:
+        """Read the store at *path*; each thread's connection keeps up to *cache_kib* KiB of it in memory."""
         self.path = path
-        self._readers = Readers(path)
+        self._readers = Readers(path, cache_kib=cache_kib)
 
     def rows(self, query: Any) -> list[tuple[Any, ...]]:
         """Return the rows of *query*, read on this thread's own connection."""
