@@ -21,6 +21,7 @@ from steward.types import FieldViolation
 from steward.v1 import (
     alerts_pb2,
     analytics_pb2,
+    backup_pb2,
     business_pb2,
     content_pb2,
     errors_pb2,
@@ -67,6 +68,8 @@ PAIRS: list[tuple[type, type[Message]]] = [
     (types.Alert, alerts_pb2.Alert),
     (types.AlertEvent, alerts_pb2.AlertEvent),
     (types.AlertEvaluation, alerts_pb2.EvaluateAlertsResponse),
+    (types.Backup, backup_pb2.Backup),
+    (types.BackupProgress, backup_pb2.BackupProgress),
     (types.ImportedInteraction, imports_pb2.ImportedInteraction),
     (types.ImportedContentAccess, imports_pb2.ImportedContentAccess),
     (types.ImportedBusinessMetric, imports_pb2.ImportedBusinessMetric),

@@ -4,7 +4,7 @@ The asynchronous client.
 
 import asyncio
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
@@ -12,7 +12,7 @@ from typing import Any, Self
 import grpc
 
 from steward import codec
-from steward.errors import Error
+from steward.errors import Error, StreamTruncated
 from steward.exports import ExportCheck, FileCheck, FilePart, exported_file
 from steward.status import from_call
 from steward.transport import REPEATABLE, Retry, aio_channel, gone_by, target
@@ -23,6 +23,9 @@ from steward.types import (
     AlertMetric,
     AlertOperator,
     AlertRule,
+    Backup,
+    BackupProgress,
+    BackupReason,
     BusinessDay,
     BusinessMetric,
     BusinessReport,
@@ -55,6 +58,7 @@ from steward.types import (
 from steward.v1 import (
     alerts_pb2,
     analytics_pb2,
+    backup_pb2,
     business_pb2,
     content_pb2,
     export_pb2,
@@ -67,10 +71,13 @@ from steward.v1 import (
     questions_pb2,
     sessions_pb2,
 )
+from steward.v1.backup_service_pb2_grpc import BackupServiceStub
 from steward.v1.data_management_service_pb2_grpc import DataManagementServiceStub
 from steward.v1.health_service_pb2_grpc import HealthServiceStub
 
 DEFAULT_TIMEOUT = 10.0
+
+Told = Callable[[BackupProgress], None]  # is called with how far something has come
 
 
 class AsyncClient:
@@ -94,6 +101,7 @@ class AsyncClient:
         self._closed = False
         self._channel = aio_channel(self.target)
         self._data = DataManagementServiceStub(self._channel)
+        self._backups = BackupServiceStub(self._channel)
         self._health = HealthServiceStub(self._channel)
 
     async def __aenter__(self) -> Self:
@@ -497,6 +505,28 @@ class AsyncClient:
             raise
         return codec.decode(ImportReport, response)
 
+    async def create_backup(self, *, told: Told | None = None) -> Backup:
+        """
+        Make a backup, which has all that was acknowledged before; return it when it is on disk.
+
+        *told* is called with how far it has come. Raises: ResourceExhausted when another thing is done to the backups.
+        """
+        request = backup_pb2.CreateBackupRequest()
+        message = await self._followed(self._backups.CreateBackup, request, told)
+        return codec.decode(Backup, message.backup)
+
+    async def list_backups(self, *, reasons: Sequence[BackupReason] = (), page_size: int = 0) -> AsyncIterator[Backup]:
+        """Yield the complete backups, or of these only those made for *reasons*, the latest first."""
+        request = codec.request(backup_pb2.ListBackupsRequest, reasons=reasons, page_size=page_size)
+        async for page in self._pages(self._backups.ListBackups, request):
+            for each in page.backups:
+                yield codec.decode(Backup, each)
+
+    async def get_backup(self, id: str) -> Backup:  # noqa: A002 -- as the .proto calls it
+        """Return one backup. Raises: InvalidArgument, NotFound, FailedPrecondition when it is damaged."""
+        response = await self._call(self._backups.GetBackup, codec.request(backup_pb2.GetBackupRequest, id=id))
+        return codec.decode(Backup, response.backup)
+
     async def get_system_health(self) -> SystemHealth:
         """Return how the server is, component by component, and its score with every reason."""
         request = health_pb2.GetSystemHealthRequest()
@@ -609,6 +639,15 @@ class AsyncClient:
                     raise
                 await asyncio.sleep(delay)
                 attempt += 1
+
+    async def _followed(self, method: Any, request: Any, told: Told | None) -> Any:
+        """Return the last message of what *method* streams, once *told* of the progress in those before."""
+        async for message in self._watch(method, request):
+            if message.WhichOneof("part") != "progress":
+                return message
+            if told is not None:
+                told(codec.decode(BackupProgress, message.progress))
+        raise StreamTruncated("the stream ended before it said what came of it")
 
     async def _watch(self, method: Any, request: Any) -> AsyncIterator[Any]:
         """Yield what *method* streams, for as long as it does."""

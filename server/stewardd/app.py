@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, ExitStack, suppress
 from importlib.util import find_spec
 
 from steward.errors import FailedPrecondition
+from stewardd.backup import DIRECTORY, Backups
 from stewardd.config import Config
 from stewardd.lock import Lock
 from stewardd.privacy import Redactor, load_key
@@ -53,9 +54,12 @@ class App:
             given = config.privacy_key.get_secret_value() if config.privacy_key else None
             redactor = Redactor(load_key(config.data, given=given, fresh=store.fresh))
             await store.claim(redactor)
+            backups = Backups(config.data / DIRECTORY, redactor=redactor)
+            await asyncio.to_thread(backups.clear)
             server = Server(
                 config=config,
                 store=store,
+                backups=backups,
                 redactor=redactor,
                 telemetry=telemetry,
                 key_source="STEWARD_PRIVACY_KEY" if given else "DATA/privacy.key",

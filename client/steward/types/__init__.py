@@ -24,6 +24,7 @@ from steward.types.analytics import (
     SessionFigures,
     Summary,
 )
+from steward.types.backup import Backup, BackupPhase, BackupProgress, BackupReason, BackupTable
 from steward.types.business import BusinessDay, BusinessMetric, BusinessReport, DailyBusiness, RecordedBusinessMetric
 from steward.types.content import ContentAccess, ContentItem, ContentReport, ContentType
 from steward.types.exports import (
@@ -106,6 +107,11 @@ __all__ = [
     "AlertRule",
     "AlertSeverity",
     "AlertState",
+    "Backup",
+    "BackupPhase",
+    "BackupProgress",
+    "BackupReason",
+    "BackupTable",
     "BusinessDay",
     "BusinessMetric",
     "BusinessReport",

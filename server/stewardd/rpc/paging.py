@@ -17,7 +17,6 @@ from google.protobuf.message import Message
 from steward.errors import InvalidArgument
 from steward.types import LIMITS, FieldViolation
 from stewardd.privacy import Redactor
-from stewardd.store.keyset import Place
 
 T = TypeVar("T")
 
@@ -82,7 +81,7 @@ class Tokens:
             raise InvalidArgument.of(FieldViolation(self._field, rule))
         return self._packing.unpack(packed)
 
-    def page(self, request: Any, found: Sequence[tuple[Place, T]], limit: int) -> tuple[list[T], str]:
+    def page(self, request: Any, found: Sequence[tuple[Sequence[Any], T]], limit: int) -> tuple[list[T], str]:
         """Return the first *limit* of what was *found* for *request*, and the token for the rest, '' without one."""
         page = [item for _, item in found[:limit]]
         return page, self.make(request, found[limit - 1][0]) if len(found) > limit else ""

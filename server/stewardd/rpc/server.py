@@ -13,11 +13,14 @@ from grpc_reflection.v1alpha import reflection_pb2 as reflection_messages
 
 from steward.errors import Error, FailedPrecondition
 from steward.types import LIMITS
-from steward.v1 import data_management_service_pb2, health_service_pb2
+from steward.v1 import backup_service_pb2, data_management_service_pb2, health_service_pb2
+from steward.v1.backup_service_pb2_grpc import add_BackupServiceServicer_to_server
 from steward.v1.data_management_service_pb2_grpc import add_DataManagementServiceServicer_to_server
 from steward.v1.health_service_pb2_grpc import add_HealthServiceServicer_to_server
+from stewardd.backup import Backups
 from stewardd.config import Config
 from stewardd.privacy import Redactor
+from stewardd.rpc.backup import BackupService
 from stewardd.rpc.chain import Chain
 from stewardd.rpc.data_management import DataManagement
 from stewardd.rpc.exports import Exports
@@ -25,13 +28,14 @@ from stewardd.rpc.files import Files
 from stewardd.rpc.health import Health
 from stewardd.rpc.probe import Probe
 from stewardd.rpc.readers import Readers
+from stewardd.rpc.work import Worker
 from stewardd.scheduler import Scheduler
 from stewardd.store import Store
 from stewardd.telemetry import Telemetry
 
 SERVICES = tuple(
     service.full_name
-    for file in (data_management_service_pb2, health_service_pb2)
+    for file in (data_management_service_pb2, backup_service_pb2, health_service_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
 )
 REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
@@ -56,12 +60,20 @@ class Server:
     """Serves a store on one port, from `start` to `stop`."""
 
     def __init__(
-        self, *, config: Config, store: Store, redactor: Redactor, telemetry: Telemetry, key_source: str
+        self,
+        *,
+        config: Config,
+        store: Store,
+        backups: Backups,
+        redactor: Redactor,
+        telemetry: Telemetry,
+        key_source: str,
     ) -> None:
         self._store = store
         self._read = Readers(config.readers)
         # Apart from the readers: what is to be recorded does not wait for questions that take their time.
         self._prepare = Readers(PREPARERS, name="steward-preparer")
+        self._worker = Worker()
         self._probe = Probe(SERVICES)
         self._chain = Chain(telemetry=telemetry, max_calls=config.max_calls)
         self._server = grpc.aio.server(interceptors=[self._chain], options=OPTIONS)
@@ -89,6 +101,10 @@ class Server:
             ),
             self._server,
         )
+        self._backups = BackupService(
+            store=store, backups=backups, redactor=redactor, read=self._read, worker=self._worker
+        )
+        add_BackupServiceServicer_to_server(self._backups, self._server)
         add_HealthServiceServicer_to_server(self._health, self._server)
         probe_pb2_grpc.add_HealthServicer_to_server(self._probe, self._server)
         self._reflect()
@@ -109,11 +125,15 @@ class Server:
         self._chain.drain()
         self._health.stop_watches()
         self._exports.stop()
+        self._worker.stop()
         await asyncio.sleep(self._drain_seconds)  # later calls gRPC cancels without a word
         await self._server.stop(grace)
         self._store.interrupt()  # nobody waits for what is still being read
-        self._read.close()
-        self._prepare.close()
+        self._close()
+
+    def _close(self) -> None:
+        for threads in (self._read, self._prepare, self._worker):
+            threads.close()
 
     async def _watch_store(self) -> None:
         """Tell probes whether the store can be written, and while it cannot, try whether it can again."""
@@ -126,8 +146,7 @@ class Server:
         try:
             return self._server.add_insecure_port(address)
         except RuntimeError:
-            self._read.close()
-            self._prepare.close()
+            self._close()
             raise FailedPrecondition(
                 f"{address} cannot be listened on: another server has it, or it is not ours"
             ) from None

@@ -18,12 +18,13 @@ from steward.errors import FailedPrecondition
 from stewardd.privacy import Redactor
 from stewardd.store import database, records, schema
 from stewardd.store.database import SQLITE_VERSION, broken, explained, refuse_old_sqlite
+from stewardd.store.facts import fact, put
 from stewardd.store.models import Meta
 from stewardd.store.row import Kept, Record, Row, Stored, Times, record_weight
 from stewardd.store.writer import Writer, WriterFacts
 from stewardd.telemetry import Telemetry
 
-__all__ = ["SQLITE_VERSION", "Store", "WriterFacts", "fact", "put", "refuse_old_sqlite"]
+__all__ = ["FILE", "SQLITE_VERSION", "Store", "WriterFacts", "fact", "put", "refuse_old_sqlite"]
 
 T = TypeVar("T")
 
@@ -54,6 +55,7 @@ class Store:
                 self.applied = schema.migrate(self._database)
                 self.schema_version = schema.version(self._database)
                 self.epoch = fact(self._database, "epoch") or self._remember("epoch", secrets.token_hex(8))
+                self.identity = fact(self._database, "store") or self._remember("store", secrets.token_hex(8))
                 self._writer = Writer(self._database, telemetry=telemetry, now=now)
         except BaseException:
             self._database.close()
@@ -183,17 +185,3 @@ class Store:
     def _remember(self, name: str, value: str) -> str:
         with self._database.atomic():
             return put(self._database, name, value)
-
-
-def fact(db: SqliteDatabase, name: str) -> str | None:
-    """Return what the store remembers under *name*, on the writer's thread."""
-    row = Meta.select(Meta.value).where(Meta.name == name).tuples().bind(db).first()
-    return None if row is None else str(row[0])
-
-
-def put(db: SqliteDatabase, name: str, value: str) -> str:
-    """Have the store remember *value* under *name*, on the writer's thread; return it."""
-    Meta.insert(name=name, value=value).on_conflict(conflict_target=[Meta.name], update={Meta.value: value}).bind(
-        db
-    ).execute()
-    return value
