@@ -5,9 +5,11 @@ Backups: made while the store is in use, whole or not there, and found by their 
 import asyncio
 import hashlib
 import importlib
+import random
 import threading
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from steward import (
     BackupProgress,
     BackupReason,
     Client,
+    ComponentStatus,
     FailedPrecondition,
     InvalidArgument,
     NotFound,
@@ -27,6 +30,7 @@ from steward import (
     ids,
 )
 from stewardd import manifest
+from stewardd.backup import Backups
 from stewardd.privacy import Redactor, load_key
 from stewardd.rpc.work import Worker
 from stewardd.testing import running_server, wait
@@ -269,7 +273,7 @@ def test_a_backup_of_another_key_is_not_listed(client: Client, data: Path) -> No
     with path_of(data, made).open("rb") as file:
         mine = manifest.read(file)
 
-    assert mine.authentic(Redactor(load_key(data, given=None, fresh=False)))
+    assert mine.authentic(redactor(data))
     assert not mine.authentic(Redactor(bytes(32)))
 
 
@@ -302,6 +306,205 @@ def test_where_nothing_can_be_written_no_backup_is_made(client: Client, data: Pa
 
     assert "BACKUP_STORAGE_FULL" == caught.value.reason
     assert recorded(client, interaction())
+
+
+# Verifying
+
+
+def test_an_intact_backup_passes(client: Client) -> None:
+    """
+    What came of it is kept with the backup, and the last time counts.
+    """
+    made = client.create_backup()
+
+    first, second = client.verify_backup(made.id), client.verify_backup(made.id)
+
+    assert (True, ()) == (first.passed, first.problems)
+    assert first.verified_at < second.verified_at
+    assert replace(made, verification=second) == client.get_backup(made.id)
+    assert [second] == [each.verification for each in client.list_backups()]
+
+
+def test_a_verification_survives_a_restart(client: Client, data: Path) -> None:
+    """
+    It is on disk, and goes with its backup.
+    """
+    made = client.create_backup()
+    verification = client.verify_backup(made.id)
+
+    assert verification == Backups(data / "backups", redactor=redactor(data)).get(made.id).verification
+    client.delete_backup(made.id)
+    assert [] == list((data / "backups").iterdir())
+
+
+def redactor(data: Path) -> Redactor:
+    """Return a redactor with the key of the server on *data*."""
+    return Redactor(load_key(data, given=None, fresh=False))
+
+
+def test_a_note_of_a_verification_counts_for_its_backup_only(client: Client, data: Path) -> None:
+    """
+    Moved to another backup, or changed, it says nothing.
+    """
+    made, other = client.create_backup(), client.create_backup()
+    client.verify_backup(made.id)
+    note = data / "backups" / f"{made.id}.verified"
+    (data / "backups" / f"{other.id}.verified").write_bytes(note.read_bytes())
+    note.write_bytes(note.read_bytes().replace(b"true", b"null"))
+
+    assert [None, None] == [each.verification for each in client.list_backups()]
+
+
+def test_every_flipped_bit_is_found(client: Client, data: Path) -> None:
+    """
+    Wherever it is, in the content or in the manifest; put back, the backup passes.
+    """
+    made = client.create_backup()
+    path = path_of(data, made)
+    content = path.read_bytes()
+    chance = random.Random(1)
+    passed = []
+
+    for _ in range(100):
+        flipped = bytearray(content)
+        flipped[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+        path.write_bytes(flipped)
+        passed.append(client.verify_backup(made.id).passed)
+    path.write_bytes(content)
+
+    assert [False] * 100 == passed
+    assert client.verify_backup(made.id).passed
+
+
+def sealed(backup: Backup, plain: bytes, redactor: Redactor) -> bytes:
+    """Return a backup's file like *backup* but of the content *plain*, as if it had been made so."""
+    packed = zstandard.ZstdCompressor().compress(plain)
+    described = replace(
+        backup,
+        stored_bytes=len(packed),
+        stored_sha256=hashlib.sha256(packed).hexdigest(),
+        plain_sha256=hashlib.sha256(plain).hexdigest(),
+    )
+    return packed + manifest.sealed(described, redactor)
+
+
+def test_what_unpacks_to_more_than_it_says_is_stopped(client: Client, data: Path) -> None:
+    """
+    A bomb fills neither the memory nor the disk.
+    """
+    made = client.create_backup()
+    path_of(data, made).write_bytes(sealed(made, bytes(2**28), redactor(data)))
+
+    found = client.verify_backup(made.id)
+
+    assert ("it unpacks to more than its manifest says",) == found.problems
+
+
+STRANGE = "triggers, views or virtual tables, and a store has none"
+OTHER = "its rows are not those that its manifest says"
+CHANGES = [
+    ("CREATE TRIGGER t AFTER INSERT ON interaction BEGIN DELETE FROM session; END", STRANGE),
+    ("CREATE VIEW v AS SELECT 1", STRANGE),
+    ("CREATE VIRTUAL TABLE v USING fts5(a)", STRANGE),
+    ("PRAGMA application_id=7", "it is another program's database"),
+    ("DELETE FROM interaction WHERE seq = 2", OTHER),
+    ("UPDATE sqlite_sequence SET seq = 9 WHERE name = 'interaction'", OTHER),
+    ("UPDATE interaction SET session = 99", "3 rows refer to rows that are not there"),
+    ("DROP TABLE interaction", "the copy cannot be read: no such table: interaction"),
+]
+
+
+@pytest.mark.parametrize("number", range(len(CHANGES)))
+def test_what_is_no_store_or_another_does_not_pass(client: Client, data: Path, tmp_path: Path, number: int) -> None:
+    """
+    A file whose digests are right is looked into: what is strange in it, or not as the manifest says, is told.
+    """
+    statement, told = CHANGES[number]
+    made = client.create_backup()
+    with opened(path_of(data, made), tmp_path / "changed.db") as db, db:
+        db.execute("PRAGMA journal_mode=DELETE")
+        db.execute(statement)
+    plain = (tmp_path / "changed.db").read_bytes()
+    path_of(data, made).write_bytes(sealed(replace(made, plain_bytes=len(plain)), plain, redactor(data)))
+
+    found = client.verify_backup(made.id)
+
+    assert not found.passed
+    assert told in found.problems[0]
+
+
+def test_no_database_at_all_does_not_pass(client: Client, data: Path) -> None:
+    """
+    Text under the right digests is told as what it is not.
+    """
+    made = client.create_backup()
+    plain = b"no database" * 1000
+    path_of(data, made).write_bytes(sealed(replace(made, plain_bytes=len(plain)), plain, redactor(data)))
+
+    assert "file is not a database" in client.verify_backup(made.id).problems[0]
+
+
+@pytest.mark.parametrize("call", ["verify_backup", "delete_backup"])
+def test_what_is_not_there_is_not_found(client: Client, call: str) -> None:
+    """
+    Neither to be verified nor to be deleted; and what is no id is told so.
+    """
+    with pytest.raises(NotFound):
+        getattr(client, call)(ids.mint())
+    with pytest.raises(InvalidArgument):
+        getattr(client, call)("../steward")
+
+
+def test_a_damaged_backup_can_be_deleted(client: Client, data: Path) -> None:
+    """
+    It takes the rest with it.
+    """
+    made = client.create_backup()
+    path_of(data, made).write_bytes(b"")
+    client.verify_backup(made.id)
+
+    client.delete_backup(made.id)
+
+    assert [] == list((data / "backups").iterdir())
+
+
+# Health
+
+
+def backup_health(client: Client) -> tuple[ComponentStatus, str, float]:
+    """Return what health says of backups, and that part of the score."""
+    found = client.get_system_health()
+    (component,) = (each for each in found.components if each.name == "backup")
+    (part,) = (each for each in found.score.parts if each.name == "backup")
+    return component.status, component.reason, part.value
+
+
+def test_health_tells_of_the_last_backup_and_the_last_verified_one(client: Client, data: Path) -> None:
+    """
+    Before the first, after it, verified, damaged and found so, and with a manifest that is none.
+    """
+    told = [backup_health(client)]
+    made = client.create_backup()
+    told.append(backup_health(client))
+    client.verify_backup(made.id)
+    told.append(backup_health(client))
+    content = bytearray(path_of(data, made).read_bytes())
+    content[100] ^= 1
+    path_of(data, made).write_bytes(content)
+    client.verify_backup(made.id)
+    told.append(backup_health(client))
+    path_of(data, made).write_bytes(b"")
+    told.append(backup_health(client))
+
+    at = f"{made.created_at:%Y-%m-%d %H:%M:%S} UTC"
+    ok, degraded = ComponentStatus.OK, ComponentStatus.DEGRADED
+    assert [
+        (ok, "no backup yet", 0.0),
+        (ok, f"the last backup is of {at}; none is verified", 1.0),
+        (ok, f"the last backup is of {at}; the last verified one is of {at}", 1.0),
+        (degraded, f"the last backup, of {at}, did not pass when it was verified; none is verified", 0.0),
+        (degraded, "1 of the files that should be backups are damaged; none is verified", 0.0),
+    ] == told
 
 
 # One at a time

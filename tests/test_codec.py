@@ -69,6 +69,7 @@ PAIRS: list[tuple[type, type[Message]]] = [
     (types.AlertEvent, alerts_pb2.AlertEvent),
     (types.AlertEvaluation, alerts_pb2.EvaluateAlertsResponse),
     (types.Backup, backup_pb2.Backup),
+    (types.Verification, backup_pb2.Verification),
     (types.BackupProgress, backup_pb2.BackupProgress),
     (types.ImportedInteraction, imports_pb2.ImportedInteraction),
     (types.ImportedContentAccess, imports_pb2.ImportedContentAccess),

@@ -34,6 +34,7 @@ from steward.status import from_call
 from steward.types import LIMITS
 from stewardd import health, quality
 from stewardd.app import App
+from stewardd.backup import Standing
 from stewardd.filters import Window
 from stewardd.rpc.server import SERVICES
 from stewardd.store import SQLITE_VERSION, WriterFacts
@@ -70,7 +71,8 @@ ALERT = Alert(
     ended_at=None,
 )
 KNOWN = health.Judgements(WELL, METRICS, ())
-GOOD = health.Facts(KNOWN, 4096, 0, IDLE, 2**40, "DATA/privacy.key")
+NONE = Standing((), 0)
+GOOD = health.Facts(KNOWN, 4096, 0, IDLE, 2**40, NONE, "DATA/privacy.key")
 
 
 @pytest.fixture
@@ -129,6 +131,7 @@ JUDGED = [
     (replace(GOOD, judgements=replace(KNOWN, metrics=FAILURES)), "performance", ComponentStatus.DEGRADED),
     (replace(GOOD, judgements=replace(KNOWN, firing=(ALERT,))), "alerts", ComponentStatus.DEGRADED),
     (replace(GOOD, judgements=replace(KNOWN, quality=POOR)), "quality", ComponentStatus.DEGRADED),
+    (replace(GOOD, backups=Standing((), 1)), "backup", ComponentStatus.DEGRADED),
 ]
 
 
@@ -176,7 +179,7 @@ def test_an_empty_store_has_no_data_yet(client: Client) -> None:
         found.score.has_data,
         found.status,
     )
-    assert ("no data yet", "no data yet", "none is firing", "no backup service yet") == (
+    assert ("no data yet", "no data yet", "none is firing", "no backup yet") == (
         reasons["quality"],
         reasons["performance"],
         reasons["alerts"],
@@ -184,7 +187,7 @@ def test_an_empty_store_has_no_data_yet(client: Client) -> None:
     )
     assert [
         "no data yet, so the completeness of the data counts as 0",
-        "no complete backup exists: no backup service yet",
+        "no complete backup exists that was made by hand or by the policy",
     ] == [each.reason for part in found.score.parts for each in part.deductions]
 
 

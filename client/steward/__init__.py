@@ -104,6 +104,7 @@ from steward.types import (
     SystemMetrics,
     Trend,
     TrendDirection,
+    Verification,
 )
 
 __all__ = [
@@ -201,4 +202,5 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "Unimplemented",
+    "Verification",
 ]

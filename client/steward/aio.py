@@ -54,6 +54,7 @@ from steward.types import (
     Suggestion,
     Summary,
     SystemHealth,
+    Verification,
 )
 from steward.v1 import (
     alerts_pb2,
@@ -526,6 +527,20 @@ class AsyncClient:
         """Return one backup. Raises: InvalidArgument, NotFound, FailedPrecondition when it is damaged."""
         response = await self._call(self._backups.GetBackup, codec.request(backup_pb2.GetBackupRequest, id=id))
         return codec.decode(Backup, response.backup)
+
+    async def verify_backup(self, id: str, *, told: Told | None = None) -> Verification:  # noqa: A002 -- as the .proto
+        """
+        Verify a backup by its digests and by a trial restore; return what came of it, which is kept with the backup.
+
+        That it is damaged is no error. Raises: InvalidArgument, NotFound, ResourceExhausted.
+        """
+        request = codec.request(backup_pb2.VerifyBackupRequest, id=id)
+        message = await self._followed(self._backups.VerifyBackup, request, told)
+        return codec.decode(Verification, message.verification)
+
+    async def delete_backup(self, id: str) -> None:  # noqa: A002 -- as the .proto calls it
+        """Delete a backup, damaged or not. Raises: InvalidArgument, NotFound, ResourceExhausted."""
+        await self._call(self._backups.DeleteBackup, codec.request(backup_pb2.DeleteBackupRequest, id=id))
 
     async def get_system_health(self) -> SystemHealth:
         """Return how the server is, component by component, and its score with every reason."""

@@ -10,8 +10,10 @@ import hashlib
 import os
 import re
 import shutil
+import time
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -20,23 +22,53 @@ from typing import Any, BinaryIO, TypeVar
 import zstandard
 
 from steward import ids
-from steward.errors import Error, InvalidArgument, NotFound, Unavailable
-from steward.types import Backup, BackupPhase, BackupProgress, BackupReason, BackupTable, FieldViolation
+from steward.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
+from steward.types import Backup, BackupPhase, BackupProgress, BackupReason, BackupTable, FieldViolation, Verification
 from stewardd import manifest
 from stewardd.manifest import Manifest, damaged
 from stewardd.privacy import RULES_VERSION, Redactor
 from stewardd.store import SQLITE_VERSION, copies
+from stewardd.store.copies import Contents
 from stewardd.store.times import instant, micros
 
 T = TypeVar("T")
 Steps = Generator[BackupProgress, None, T]
 
+COUNTED = (BackupReason.MANUAL, BackupReason.SCHEDULED)  # what is asked for when one asks whether a backup exists
 DIRECTORY = "backups"  # in the data directory
 SUFFIX = ".db.zst"
 _NAME = re.compile(rf"([0-9a-f-]{{36}}){re.escape(SUFFIX)}")
+_NOTE = ".verified"  # what came of verifying it
 _SCRATCH = ".scratch"  # what is under way; a crash may leave it
 _LEVEL, _THREADS = 3, 2  # of Zstandard
+_WINDOW = 2**27  # bytes: the most that zstd's own command unpacks by default
+_SIP = 64 * 1024  # bytes of it at a time
 _BLOCK = 1024 * 1024  # bytes at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What there is of backups."""
+
+    backups: tuple[Backup, ...]  # the complete ones, the latest first
+    damaged: int  # files that are called so and are none
+
+    @property
+    def last(self) -> Backup | None:
+        """The latest."""
+        return self.backups[0] if self.backups else None
+
+    @property
+    def last_verified(self) -> Backup | None:
+        """The latest that passed when it was last verified."""
+        return next((each for each in self.backups if each.verification and each.verification.passed), None)
+
+    @property
+    def exists(self) -> bool:
+        """Whether one was made by hand or by the policy that is not known to be damaged."""
+        return any(
+            each.reason in COUNTED and (not each.verification or each.verification.passed) for each in self.backups
+        )
 
 
 class Backups:
@@ -50,6 +82,9 @@ class Backups:
         """Remove what a crash left in the directory."""
         for left in self._directory.glob(f"*{_SCRATCH}"):
             shutil.rmtree(left)
+        for note in self._directory.glob(f"*{_NOTE}"):
+            if not note.with_suffix(SUFFIX).exists():
+                note.unlink()
 
     def create(self, store: Path, *, reason: BackupReason, now: datetime) -> Steps[Backup]:
         """
@@ -89,14 +124,69 @@ class Backups:
             _sync(self._directory)
         return made
 
+    def verify(self, backup_id: str, *, now: datetime) -> Steps[Verification]:
+        """
+        Verify a backup by its digests and by a trial restore; keep and return what came of it.
+
+        Raises: InvalidArgument, NotFound; Unavailable when there is no room.
+        """
+        key = parsed(backup_id)
+        started = time.monotonic()
+        with self._scratch(key) as scratch:
+            try:
+                problems = yield from self._problems(self._manifest(key).backup, _new(scratch / "plain"))
+            except FailedPrecondition as error:
+                problems = [error.message]
+            done = Verification(now, not problems, tuple(problems), time.monotonic() - started)
+            note = _new(scratch / "note")
+            with note.open("wb") as file:
+                file.write(manifest.noted(key, done, self._redactor))
+                file.flush()
+                os.fsync(file.fileno())
+            note.rename(self._directory / f"{key}{_NOTE}")
+            _sync(self._directory)
+        return done
+
+    def _problems(self, backup: Backup, scratch: Path) -> Steps[list[str]]:
+        """Restore *backup* to *scratch*; return what is wrong with it."""
+        with self._open(backup.id) as packed, scratch.open("wb") as plain:
+            problem = yield from _unpack(packed, plain, backup)
+        if problem:
+            return [problem]
+        yield BackupProgress(BackupPhase.CHECKING, 0, 0)
+        problems = copies.complaints(scratch)
+        if not problems and _described(copies.contents(scratch)) != _described(backup):
+            problems.append("its rows are not those that its manifest says")
+        return problems
+
+    def delete(self, backup_id: str) -> None:
+        """Delete a backup, damaged or not. Raises: InvalidArgument, NotFound, Unavailable."""
+        key = parsed(backup_id)
+        with _writing():
+            try:
+                self._path(key).unlink()
+            except FileNotFoundError:
+                raise _unknown() from None
+            (self._directory / f"{key}{_NOTE}").unlink(missing_ok=True)
+            _sync(self._directory)
+
     def listed(self) -> list[Backup]:
         """Return the complete backups, the latest first."""
-        found = []
+        return list(self.standing().backups)
+
+    def standing(self) -> Standing:
+        """Return what there is."""
+        found, damaged = [], 0
         for path in self._directory.glob(f"*{SUFFIX}"):
-            with suppress(Error):
-                if named := _NAME.fullmatch(path.name):
-                    found.append(self._manifest(named[1]).backup)
-        return sorted(found, key=lambda each: (each.created_at, each.id), reverse=True)
+            if named := _NAME.fullmatch(path.name):
+                try:
+                    found.append(self._noted(self._manifest(named[1]).backup))
+                except FailedPrecondition:
+                    damaged += 1
+                except NotFound:  # deleted meanwhile, or a link
+                    continue
+        latest_first = sorted(found, key=lambda each: (each.created_at, each.id), reverse=True)
+        return Standing(tuple(latest_first), damaged)
 
     def page(
         self, *, reasons: Sequence[int], after: tuple[int, bytes] | None, limit: int
@@ -108,7 +198,15 @@ class Backups:
 
     def get(self, backup_id: str) -> Backup:
         """Return a backup. Raises: InvalidArgument, NotFound, FailedPrecondition when it is damaged."""
-        return self._manifest(parsed(backup_id)).backup
+        return self._noted(self._manifest(parsed(backup_id)).backup)
+
+    def _noted(self, backup: Backup) -> Backup:
+        """Return *backup* with what came of verifying it."""
+        try:
+            note = (self._directory / f"{backup.id}{_NOTE}").read_bytes()
+        except OSError:
+            return backup
+        return replace(backup, verification=manifest.read_note(note, backup.id, self._redactor))
 
     def _manifest(self, key: str) -> Manifest:
         """Return the manifest of the backup *key*. Raises: NotFound, FailedPrecondition when it is damaged."""
@@ -125,7 +223,7 @@ class Backups:
         try:
             handle = os.open(self._path(key), os.O_RDONLY | os.O_NOFOLLOW)  # a link could lead out of the directory
         except OSError:
-            raise NotFound("no backup has this id", reason="BACKUP_NOT_FOUND") from None
+            raise _unknown() from None
         with os.fdopen(handle, "rb") as file:
             yield file
 
@@ -136,7 +234,7 @@ class Backups:
     def _scratch(self, key: str) -> Iterator[Path]:
         """Have a directory for what is under way. Raises: Unavailable when there is no room for it."""
         place = self._directory / f"{key}{_SCRATCH}"
-        try:
+        with _writing():
             if not self._directory.exists():
                 self._directory.mkdir(mode=0o700)
                 _sync(self._directory.parent)
@@ -145,11 +243,21 @@ class Backups:
                 yield place
             finally:
                 shutil.rmtree(place)
-        except OSError as error:
-            full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-            why = "is full" if full else f"cannot be written: {error.strerror}"
-            message = f"the disk that holds the backups {why}: nothing was done"
-            raise Unavailable(message, reason="BACKUP_STORAGE_FULL", retry_after=60.0) from error
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+        why = "is full" if full else f"cannot be written: {error.strerror}"
+        message = f"the disk that holds the backups {why}: nothing was done"
+        raise Unavailable(message, reason="BACKUP_STORAGE_FULL", retry_after=60.0) from error
+
+
+def _unknown() -> NotFound:
+    return NotFound("no backup has this id", reason="BACKUP_NOT_FOUND")
 
 
 def parsed(backup_id: str) -> str:
@@ -182,6 +290,59 @@ def _pack(plain: Path, packed: BinaryIO) -> Steps[dict[str, Any]]:
         "stored_bytes": stored,
         "stored_sha256": after.hexdigest(),
     }
+
+
+def _unpack(packed: BinaryIO, plain: BinaryIO, backup: Backup) -> Steps[str]:
+    """Write what *packed* unpacks to into *plain*; return what is wrong with it, '' when it is what *backup* says."""
+    before: Any = _Digested(packed, backup.stored_bytes)
+    after, done = hashlib.sha256(), 0
+    with zstandard.ZstdDecompressor(max_window_size=_WINDOW).stream_reader(before, read_size=_SIP) as reader:
+        while True:
+            yield BackupProgress(BackupPhase.UNPACKING, done, backup.plain_bytes)
+            try:
+                block = reader.read(_BLOCK)
+            except zstandard.ZstdError:
+                return "its content cannot be unpacked"
+            if not block:
+                break
+            done += len(block)
+            if done > backup.plain_bytes:
+                return "it unpacks to more than its manifest says"
+            after.update(block)
+            plain.write(block)
+    while before.read(_BLOCK):
+        pass
+    if before.hexdigest() != backup.stored_sha256:
+        return "its content is not what was stored"
+    if (done, after.hexdigest()) != (backup.plain_bytes, backup.plain_sha256):
+        return "it unpacks to something else than was packed"
+    return ""
+
+
+class _Digested:
+    """The first bytes of a file, with the digest of those that were read."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        file.seek(0)
+        self._file = file
+        self._left = size
+        self._digest = hashlib.sha256()
+
+    def read(self, size: int) -> bytes:
+        block = self._file.read(min(size, self._left))
+        self._left -= len(block)
+        self._digest.update(block)
+        return block
+
+    def hexdigest(self) -> str:
+        return self._digest.hexdigest()
+
+
+def _described(found: Backup | Contents) -> tuple[object, ...]:
+    """Return what both a manifest and a look at the content say."""
+    tables: Any = found.tables
+    rows = [(each.name, each.rows) if isinstance(each, BackupTable) else each for each in tables]
+    return rows, found.newest_seq, found.store, found.epoch, found.schema_version
 
 
 def _new(path: Path) -> Path:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, BinaryIO
 
 from steward.errors import FailedPrecondition
-from steward.types import Backup, BackupReason, BackupTable
+from steward.types import Backup, BackupReason, BackupTable, Verification
 from stewardd.privacy import Redactor
 from stewardd.store.times import instant, micros
 
@@ -24,7 +24,7 @@ _MAGIC = 0x184D2A5B
 _END = struct.Struct("<I8s")  # how long it is, and whose
 _OURS = b"STEWARD1"
 _SIGNATURE = 16
-PURPOSE = "backup"
+PURPOSE, VERIFIED = "backup", "backup verified"  # of signatures
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,25 @@ def read(file: BinaryIO) -> Manifest:
     return Manifest(backup, content, signature)
 
 
+def noted(backup_id: str, verification: Verification, redactor: Redactor) -> bytes:
+    """Return what is to be kept of the *verification* of a backup."""
+    content = json.dumps(
+        {"id": backup_id, **asdict(verification), "verified_at": micros(verification.verified_at)}
+    ).encode()
+    return redactor.sign(VERIFIED, content) + content
+
+
+def read_note(note: bytes, backup_id: str, redactor: Redactor) -> Verification | None:
+    """Return what is kept of a verification; None when that is not of this backup, or not ours."""
+    signature, content = note[:_SIGNATURE], note[_SIGNATURE:]
+    if not hmac.compare_digest(signature, redactor.sign(VERIFIED, content)):
+        return None
+    plain = json.loads(content)
+    if plain["id"] != backup_id:
+        return None
+    return Verification(instant(plain["verified_at"]), plain["passed"], tuple(plain["problems"]), plain["seconds"])
+
+
 def damaged(why: str) -> FailedPrecondition:
     """Return the error that says *why* a file is not a backup that can be used."""
     return FailedPrecondition(f"this backup cannot be used: {why}", reason="BACKUP_DAMAGED")
@@ -79,7 +98,9 @@ def damaged(why: str) -> FailedPrecondition:
 
 def _plain(backup: Backup) -> dict[str, Any]:
     newest = backup.newest_recorded_at
-    return asdict(backup) | {
+    plain = asdict(backup)
+    del plain["verification"]  # kept apart, as it changes
+    return plain | {
         "created_at": micros(backup.created_at),
         "reason": backup.reason.name,
         "tables": [[each.name, each.rows] for each in backup.tables],

@@ -24,7 +24,7 @@ from steward.types.analytics import (
     SessionFigures,
     Summary,
 )
-from steward.types.backup import Backup, BackupPhase, BackupProgress, BackupReason, BackupTable
+from steward.types.backup import Backup, BackupPhase, BackupProgress, BackupReason, BackupTable, Verification
 from steward.types.business import BusinessDay, BusinessMetric, BusinessReport, DailyBusiness, RecordedBusinessMetric
 from steward.types.content import ContentAccess, ContentItem, ContentReport, ContentType
 from steward.types.exports import (
@@ -180,5 +180,6 @@ __all__ = [
     "SystemMetrics",
     "Trend",
     "TrendDirection",
+    "Verification",
     "maker",
 ]

@@ -25,6 +25,16 @@ class BackupTable:
     rows: int
 
 
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What came of the last time that a backup was verified."""
+
+    verified_at: datetime
+    passed: bool
+    problems: tuple[str, ...]  # empty when it passed
+    seconds: float  # that it took
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backup:
     """A complete backup: what its manifest says."""
@@ -46,6 +56,7 @@ class Backup:
     sqlite_version: str
     redaction_rules_version: str
     key_fingerprint: str
+    verification: Verification | None = None  # None when it never was
 
 
 class BackupPhase(IntEnum):
@@ -54,6 +65,8 @@ class BackupPhase(IntEnum):
     UNSPECIFIED = 0
     COPYING = 1
     PACKING = 2
+    UNPACKING = 3
+    CHECKING = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from steward import codec
-from steward.types import Backup, BackupProgress, BackupReason
+from steward.types import Backup, BackupProgress, BackupReason, Verification
 from steward.v1 import backup_pb2
 from steward.v1.backup_service_pb2_grpc import BackupServiceServicer
 from stewardd.backup import Backups
 from stewardd.privacy import Redactor
 from stewardd.rpc.paging import Tokens, size
 from stewardd.rpc.readers import Readers
-from stewardd.rpc.work import Worker
+from stewardd.rpc.work import Worker, once
 from stewardd.store import Store
 
 _PLACE = struct.Struct(">q36s")  # when it was made, and its id
@@ -51,6 +51,21 @@ class BackupService(BackupServiceServicer):
     async def GetBackup(self, request: backup_pb2.GetBackupRequest, context: Any) -> backup_pb2.GetBackupResponse:
         found = await self._read(self._backups.get, request.id)
         return backup_pb2.GetBackupResponse(backup=codec.encode(backup_pb2.Backup, found))
+
+    async def VerifyBackup(
+        self, request: backup_pb2.VerifyBackupRequest, context: Any
+    ) -> AsyncIterator[backup_pb2.VerifyBackupResponse]:
+        async for part in self._worker.tell(self._backups.verify(request.id, now=datetime.now(UTC))):
+            if isinstance(part, Verification):
+                yield backup_pb2.VerifyBackupResponse(verification=codec.encode(backup_pb2.Verification, part))
+            else:
+                yield backup_pb2.VerifyBackupResponse(progress=_progress(part))
+
+    async def DeleteBackup(
+        self, request: backup_pb2.DeleteBackupRequest, context: Any
+    ) -> backup_pb2.DeleteBackupResponse:
+        await self._worker.do(once(self._backups.delete, request.id))
+        return backup_pb2.DeleteBackupResponse()
 
 
 def _progress(part: BackupProgress) -> backup_pb2.BackupProgress:

@@ -80,6 +80,7 @@ class Server:
         self._exports = Exports(store=store, redactor=redactor, read=self._read, most=config.exports)
         self._health = Health(
             store=store,
+            backups=backups,
             redactor=redactor,
             read=self._read,
             rpcs=telemetry.rpcs,

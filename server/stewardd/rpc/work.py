@@ -6,12 +6,13 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import AsyncGenerator, Generator
-from typing import Any, Generic, TypeVar
+from collections.abc import AsyncGenerator, Callable, Generator
+from typing import Any, Generic, Never, ParamSpec, TypeVar
 
 from steward.errors import Cancelled, ResourceExhausted, Unavailable
 from stewardd.rpc.readers import Readers
 
+A = ParamSpec("A")
 P = TypeVar("P")
 T = TypeVar("T")
 
@@ -103,6 +104,12 @@ class Worker:
             raise
         finally:
             self._current = None
+
+
+def once(step: Callable[A, T], *args: A.args, **kwargs: A.kwargs) -> Generator[Never, None, T]:
+    """Return *step* as work of that one step."""
+    yield from ()
+    return step(*args, **kwargs)
 
 
 def _give_way() -> None:

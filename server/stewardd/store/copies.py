@@ -13,10 +13,16 @@ from peewee import DatabaseError, SqliteDatabase
 
 from steward.errors import Unavailable
 from stewardd.store import schema
-from stewardd.store.database import SQLITE_ERROR, copy, is_full, open_copy
+from stewardd.store.database import APPLICATION_ID, SQLITE_ERROR, copy, is_full, open_copy
 from stewardd.store.facts import fact
 
 _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
+
+_STRANGE = "SELECT name FROM sqlite_master WHERE type IN ('trigger', 'view') OR sql LIKE 'CREATE VIRTUAL%'"
+_SAMPLE = """
+SELECT i.seq, i.query, s.pseudonym FROM interaction i LEFT JOIN session s ON s.key = i.session
+ORDER BY i.seq DESC LIMIT 100
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,31 @@ def contents(path: Path) -> Contents:
             epoch=fact(db, "epoch") or "",
             schema_version=schema.version(db),
         )
+
+
+def complaints(path: Path) -> list[str]:
+    """Return what is wrong with the copy at *path* as a store, whatever it holds."""
+    try:
+        with _reading(path) as db:
+            return list(_complaints(db))
+    except Unavailable as error:
+        return [error.message]
+
+
+def _complaints(db: SqliteDatabase) -> Iterator[str]:
+    if db.execute_sql("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
+        yield "it is another program's database"
+    strange = [name for (name,) in db.execute_sql(_STRANGE)]
+    if strange:
+        yield f"it has {len(strange)} triggers, views or virtual tables, and a store has none"
+    broken = [each for (each,) in db.execute_sql("PRAGMA integrity_check(10)") if each != "ok"]
+    yield from (f"SQLite finds in it: {each}" for each in broken)
+    orphans = len(db.execute_sql("PRAGMA foreign_key_check").fetchall())
+    if orphans:
+        yield f"{orphans} rows refer to rows that are not there"
+    sample = db.execute_sql(_SAMPLE).fetchall()
+    if any(pseudonym is None for _, _, pseudonym in sample):
+        yield "its newest interactions are of sessions that are not there"
 
 
 @contextmanager
