@@ -1,5 +1,8 @@
 """
 Backups: made while the store is in use, whole or not there, and found by their ids alone.
+
+The policy and what it prunes, downloads, get_backup_status and set_backup_policy, are in tests/test_backup_policy.py:
+prune_backups, download_backup.
 """
 
 import asyncio
@@ -497,13 +500,14 @@ def test_health_tells_of_the_last_backup_and_the_last_verified_one(client: Clien
     told.append(backup_health(client))
 
     at = f"{made.created_at:%Y-%m-%d %H:%M:%S} UTC"
+    aim = "one is made every day at 03:00 UTC"
     ok, degraded = ComponentStatus.OK, ComponentStatus.DEGRADED
     assert [
-        (ok, "no backup yet", 0.0),
-        (ok, f"the last backup is of {at}; none is verified", 1.0),
-        (ok, f"the last backup is of {at}; the last verified one is of {at}", 1.0),
-        (degraded, f"the last backup, of {at}, did not pass when it was verified; none is verified", 0.0),
-        (degraded, "1 of the files that should be backups are damaged; none is verified", 0.0),
+        (ok, f"no backup yet; {aim}", 0.0),
+        (ok, f"the last backup is of {at}; none is verified; {aim}", 1.0),
+        (ok, f"the last backup is of {at}; the last verified one is of {at}; {aim}", 1.0),
+        (degraded, f"the last backup, of {at}, did not pass when it was verified; none is verified; {aim}", 0.0),
+        (degraded, f"1 of the files that should be backups are damaged; no backup yet; {aim}", 0.0),
     ] == told
 
 

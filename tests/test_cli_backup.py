@@ -82,3 +82,51 @@ def test_what_is_no_id_fails_in_one_line(server: App, command: str) -> None:
     done = run("backup", command, "../steward", *options, STEWARD_TARGET=server.target)
 
     assert (1, "steward: id: must be the id of a backup, as they are listed\n") == (done.returncode, done.stderr)
+
+
+def test_pruning_asks_first_and_says_why(server: App) -> None:
+    """
+    A dry run and an answer that is not yes delete nothing.
+    """
+    made = [steward(server, "backup", "create")["id"] for _ in range(3)]
+    policy = steward(server, "backup", "policy", "--keep-last", "1", "--every", "3600")
+
+    planned = steward(server, "backup", "prune", "--dry-run")
+    refused = run("backup", "prune", STEWARD_TARGET=server.target)
+    left = len(steward(server, "backup", "list")["backups"])
+    done = steward(server, "backup", "prune", "--yes")
+
+    assert (1, 3600, "") == (policy["keep_last"], policy["interval_seconds"], policy["time_of_day"])
+    assert (1, 3) == (refused.returncode, left)
+    assert "Delete 2 backups?" in refused.stderr
+    assert planned["decisions"] == done["decisions"]
+    assert [(made[2], "KEPT"), (made[1], "SURPLUS"), (made[0], "SURPLUS")] == [
+        (each["id"], each["cause"]) for each in done["decisions"]
+    ]
+
+
+def test_the_status_has_the_policy_and_the_last_backup(server: App) -> None:
+    """
+    As JSON, and as tables.
+    """
+    made = steward(server, "backup", "create")
+
+    found = steward(server, "backup", "status")
+    shown = run("backup", "status", STEWARD_TARGET=server.target).stdout
+
+    assert (1, made, None) == (found["backups"], found["last"], found["last_verified"])
+    assert steward(server, "backup", "policy") == found["policy"]
+    assert made["id"] in shown
+    assert "03:00" in shown
+
+
+def test_a_backup_leaves_the_machine(server: App, data: Path, tmp_path: Path) -> None:
+    """
+    Under the name it has, or another, and it is what is stored.
+    """
+    made = steward(server, "backup", "create")
+    content = (data / "backups" / f"{made['id']}.db.zst").read_bytes()
+
+    done = steward(server, "backup", "download", made["id"], "--output", str(tmp_path / "copy"))
+
+    assert (content, len(content)) == ((tmp_path / "copy").read_bytes(), done["bytes"])

@@ -21,6 +21,7 @@ from steward import (
     AlertMetric,
     AlertOperator,
     AlertSeverity,
+    BackupPolicy,
     Client,
     ComponentStatus,
     InvalidArgument,
@@ -70,7 +71,7 @@ ALERT = Alert(
     started_at=NOW,
     ended_at=None,
 )
-KNOWN = health.Judgements(WELL, METRICS, ())
+KNOWN = health.Judgements(WELL, METRICS, (), BackupPolicy(set_at=NOW))
 NONE = Standing((), 0)
 GOOD = health.Facts(KNOWN, 4096, 0, IDLE, 2**40, NONE, "DATA/privacy.key")
 
@@ -122,6 +123,7 @@ POOR = quality.judge(
     Window(NOW, None),
     QualityThresholds(),
 )
+OVERDUE = BackupPolicy(time_of_day="", interval_seconds=60, set_at=datetime(2025, 12, 31, tzinfo=UTC))
 JUDGED = [
     (GOOD, "store", ComponentStatus.OK),
     (replace(GOOD, judgements=Unavailable("gone")), "store", ComponentStatus.FAILING),
@@ -132,6 +134,8 @@ JUDGED = [
     (replace(GOOD, judgements=replace(KNOWN, firing=(ALERT,))), "alerts", ComponentStatus.DEGRADED),
     (replace(GOOD, judgements=replace(KNOWN, quality=POOR)), "quality", ComponentStatus.DEGRADED),
     (replace(GOOD, backups=Standing((), 1)), "backup", ComponentStatus.DEGRADED),
+    (replace(GOOD, judgements=replace(KNOWN, policy=replace(OVERDUE, enabled=False))), "backup", ComponentStatus.OK),
+    (replace(GOOD, judgements=replace(KNOWN, policy=OVERDUE)), "backup", ComponentStatus.DEGRADED),
 ]
 
 
@@ -179,7 +183,7 @@ def test_an_empty_store_has_no_data_yet(client: Client) -> None:
         found.score.has_data,
         found.status,
     )
-    assert ("no data yet", "no data yet", "none is firing", "no backup yet") == (
+    assert ("no data yet", "no data yet", "none is firing", "no backup yet; one is made every day at 03:00 UTC") == (
         reasons["quality"],
         reasons["performance"],
         reasons["alerts"],

@@ -24,8 +24,10 @@ from steward.types import (
     AlertOperator,
     AlertRule,
     Backup,
+    BackupPolicy,
     BackupProgress,
     BackupReason,
+    BackupStatus,
     BusinessDay,
     BusinessMetric,
     BusinessReport,
@@ -43,6 +45,7 @@ from steward.types import (
     InteractionFilter,
     MetricPoint,
     Performance,
+    PruneDecision,
     QualityReport,
     QualityThresholds,
     Receipt,
@@ -541,6 +544,64 @@ class AsyncClient:
     async def delete_backup(self, id: str) -> None:  # noqa: A002 -- as the .proto calls it
         """Delete a backup, damaged or not. Raises: InvalidArgument, NotFound, ResourceExhausted."""
         await self._call(self._backups.DeleteBackup, codec.request(backup_pb2.DeleteBackupRequest, id=id))
+
+    async def prune_backups(self, *, dry_run: bool = False) -> list[PruneDecision]:
+        """Delete the backups that may go by the policy, or only say which; all are told, the latest first."""
+        request = backup_pb2.PruneBackupsRequest(dry_run=dry_run)
+        response = await self._call(self._backups.PruneBackups, request)
+        return [codec.decode(PruneDecision, each) for each in response.decisions]
+
+    async def download_backup(self, id: str) -> AsyncIterator[bytes]:  # noqa: A002 -- as the .proto calls it
+        """
+        Yield a backup as a file, chunk by chunk, which `stewardd restore` takes back.
+
+        A broken stream is gone on with, as often as it brings something in between; at the end it is checked that all
+        came. Raises: InvalidArgument, NotFound, FailedPrecondition when it is damaged, StreamTruncated.
+        """
+        async for part in self.download_backup_parts(id):
+            if isinstance(part, FileChunk):
+                yield part.data
+
+    async def download_backup_parts(
+        self,
+        id: str,  # noqa: A002 -- as the .proto calls it
+        *,
+        resume_token: str = "",
+    ) -> AsyncIterator[FilePart]:
+        """Yield what download_backup does with its header, the tokens to go on with later, and its trailer."""
+        request = codec.request(backup_pb2.DownloadBackupRequest, id=id, resume_token=resume_token)
+        async for part in self._resumed(self._backups.DownloadBackup, request, FileCheck()):
+            yield part
+
+    async def get_backup_status(self) -> BackupStatus:
+        """Return the policy, the last backup and the last verified one, and when the next is due."""
+        response = await self._call(self._backups.GetBackupStatus, backup_pb2.GetBackupStatusRequest())
+        return codec.decode(BackupStatus, response.status)
+
+    async def set_backup_policy(
+        self,
+        *,
+        enabled: bool | None = None,
+        time_of_day: str | None = None,
+        time_zone: str | None = None,
+        interval_seconds: int | None = None,
+        keep_last: int | None = None,
+        max_age_days: int | None = None,
+        min_verified: int | None = None,
+    ) -> BackupPolicy:
+        """Change what is given of when backups are made, and which may go; return all. Raises: InvalidArgument."""
+        request = codec.request(
+            backup_pb2.SetBackupPolicyRequest,
+            enabled=enabled,
+            time_of_day=time_of_day,
+            time_zone=time_zone,
+            interval_seconds=interval_seconds,
+            keep_last=keep_last,
+            max_age_days=max_age_days,
+            min_verified=min_verified,
+        )
+        response = await self._call(self._backups.SetBackupPolicy, request)
+        return codec.decode(BackupPolicy, response.policy)
 
     async def get_system_health(self) -> SystemHealth:
         """Return how the server is, component by component, and its score with every reason."""

@@ -8,9 +8,11 @@ import os
 import signal
 import socket
 from contextlib import AsyncExitStack, ExitStack, suppress
+from datetime import UTC, datetime
 from importlib.util import find_spec
 
 from steward.errors import FailedPrecondition
+from stewardd import policy
 from stewardd.backup import DIRECTORY, Backups
 from stewardd.config import Config
 from stewardd.lock import Lock
@@ -56,6 +58,7 @@ class App:
             await store.claim(redactor)
             backups = Backups(config.data / DIRECTORY, redactor=redactor)
             await asyncio.to_thread(backups.clear)
+            await store.change(policy.begun(datetime.now(UTC)))
             server = Server(
                 config=config,
                 store=store,

@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -23,9 +23,20 @@ import zstandard
 
 from steward import ids
 from steward.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
-from steward.types import Backup, BackupPhase, BackupProgress, BackupReason, BackupTable, FieldViolation, Verification
+from steward.types import (
+    Backup,
+    BackupPhase,
+    BackupPolicy,
+    BackupProgress,
+    BackupReason,
+    BackupTable,
+    FieldViolation,
+    PruneDecision,
+    Verification,
+)
 from stewardd import manifest
 from stewardd.manifest import Manifest, damaged
+from stewardd.policy import decide
 from stewardd.privacy import RULES_VERSION, Redactor
 from stewardd.store import SQLITE_VERSION, copies
 from stewardd.store.copies import Contents
@@ -40,10 +51,12 @@ SUFFIX = ".db.zst"
 _NAME = re.compile(rf"([0-9a-f-]{{36}}){re.escape(SUFFIX)}")
 _NOTE = ".verified"  # what came of verifying it
 _SCRATCH = ".scratch"  # what is under way; a crash may leave it
-_LEVEL, _THREADS = 3, 2  # of Zstandard
+# Two threads, with less under way at a time than they would have by themselves: half the memory, the same size.
+_COMPRESSION = zstandard.ZstdCompressionParameters.from_level(3, threads=2, job_size=2**20)
 _WINDOW = 2**27  # bytes: the most that zstd's own command unpacks by default
 _SIP = 64 * 1024  # bytes of it at a time
-_BLOCK = 1024 * 1024  # bytes at a time
+CHUNK = 1024 * 1024  # bytes of a download
+_BLOCK = 4 * 1024 * 1024  # bytes at a time: each change of hands of Python's lock may hold those up who record
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +183,33 @@ class Backups:
             (self._directory / f"{key}{_NOTE}").unlink(missing_ok=True)
             _sync(self._directory)
 
+    def prune(self, policy: BackupPolicy, *, dry_run: bool, now: datetime) -> list[PruneDecision]:
+        """Delete what may go by *policy*, unless it is a *dry_run*; say of each backup what becomes of it, and why."""
+        decisions = decide(self.listed(), policy, now=now)
+        for each in decisions:
+            if each.goes and not dry_run:
+                self.delete(each.id)
+        return decisions
+
+    def make_scheduled(self, store: Path, policy: BackupPolicy, *, now: Callable[[], datetime]) -> Steps[Verification]:
+        """Make a backup of the *store* by *policy*, verify it, and when it passes delete what may go."""
+        made = yield from self.create(store, reason=BackupReason.SCHEDULED, now=now())
+        verification = yield from self.verify(made.id, now=now())
+        if verification.passed:
+            self.prune(policy, dry_run=False, now=now())
+        return verification
+
+    def file(self, backup_id: str) -> tuple[Backup, int]:
+        """Return a backup and the size of its file. Raises: as get."""
+        found = self.get(backup_id)
+        return found, self._path(found.id).stat().st_size
+
+    def block(self, backup_id: str, place: int) -> bytes:
+        """Return the bytes of a backup's file from a *place* on, b'' at its end. Raises: NotFound."""
+        with self._open(parsed(backup_id)) as file:
+            file.seek(place)
+            return file.read(CHUNK)
+
     def listed(self) -> list[Backup]:
         """Return the complete backups, the latest first."""
         return list(self.standing().backups)
@@ -272,7 +312,7 @@ def _pack(plain: Path, packed: BinaryIO) -> Steps[dict[str, Any]]:
     """Compress *plain* into *packed*; return the sizes and digests of both."""
     before, after = hashlib.sha256(), hashlib.sha256()
     size, done, stored = plain.stat().st_size, 0, 0
-    compressor = zstandard.ZstdCompressor(level=_LEVEL, threads=_THREADS).compressobj(size=size)
+    compressor = zstandard.ZstdCompressor(compression_params=_COMPRESSION).compressobj(size=size)
     with plain.open("rb", buffering=0) as file:
         while True:
             yield BackupProgress(BackupPhase.PACKING, done, size)

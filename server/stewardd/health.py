@@ -7,13 +7,14 @@ How the server is: what each component measures, and what that means.
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from steward.errors import Error
 from steward.types import (
     Alert,
     AlertSeverity,
     Backup,
+    BackupPolicy,
     Component,
     ComponentStatus,
     Deduction,
@@ -24,13 +25,14 @@ from steward.types import (
     SystemHealth,
     SystemMetrics,
 )
-from stewardd import alerts, metrics, quality
+from stewardd import alerts, metrics, policy, quality
 from stewardd.backup import Backups, Standing
 from stewardd.privacy import RULES_VERSION
 from stewardd.store import SQLITE_VERSION, Store, WriterFacts
 
 SLOW_QUEUE = 1.0  # s that a change may wait before the writer wants attention
 GOOD_SUCCESS_RATE = 0.8  # above it, the performance part of the score is full
+LATE = timedelta(hours=1)  # after which a backup that is due is missed
 MEGABYTE = 1024 * 1024
 _, OK, DEGRADED, FAILING = ComponentStatus
 NO_DATA = "no data yet"
@@ -44,6 +46,7 @@ class Judgements:
     quality: QualityReport
     metrics: SystemMetrics
     firing: tuple[Alert, ...]
+    policy: BackupPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ def _judgements(store: Store, now: datetime) -> Judgements | Error:
                 quality=quality.report(store, since=None, until=None, now=now),
                 metrics=metrics.measure(store, now=now),
                 firing=tuple(alerts.firing(store)),
+                policy=policy.current(store),
             )
     except Error as error:
         return error
@@ -90,7 +94,7 @@ def judge(facts: Facts, *, low_disk_bytes: int, now: datetime) -> SystemHealth:
     components = [_store(facts), _writer(facts.writer), _privacy(facts), _disk(facts, low_disk_bytes)]
     if not isinstance(known, Error):
         components += [_quality(known.quality), _performance(known.metrics), _alerts(known.firing)]
-    components.append(_backup(facts.backups, now))
+        components.append(_backup(facts.backups, known.policy, now))
     return SystemHealth(
         status=max(each.status for each in components),
         components=tuple(components),
@@ -183,26 +187,28 @@ def _alerts(firing: tuple[Alert, ...]) -> Component:
     return Component("alerts", OK, "none is firing", figures)
 
 
-def _backup(standing: Standing, now: datetime) -> Component:
+def _backup(standing: Standing, wanted: BackupPolicy, now: datetime) -> Component:
     last, proven = standing.last, standing.last_verified
     figures = [Figure("backups", len(standing.backups), "{backup}")]
     if last is not None:
         figures.append(Figure("last_backup_age", (now - last.created_at).total_seconds(), "s"))
     if proven is not None:
         figures.append(Figure("last_verified_age", (now - proven.created_at).total_seconds(), "s"))
-    return Component("backup", *_judged(standing), tuple(figures))
+    status, reason = _judged(standing, policy.due_at(wanted, standing.backups, now=now), now)
+    return Component("backup", status, f"{reason}; {policy.spelled(wanted)}", tuple(figures))
 
 
-def _judged(standing: Standing) -> tuple[ComponentStatus, str]:
+def _judged(standing: Standing, due: datetime | None, now: datetime) -> tuple[ComponentStatus, str]:
     last, proven = standing.last, standing.last_verified
-    known = f"the last verified one is of {_spelled(proven)}" if proven else "none is verified"
+    verified = f"the last verified one is of {_spelled(proven)}" if proven else "none is verified"
+    known = NO_BACKUP if last is None else f"the last backup is of {_spelled(last)}; {verified}"
     if standing.damaged:
         return DEGRADED, f"{standing.damaged} of the files that should be backups are damaged; {known}"
-    if last is None:
-        return OK, NO_BACKUP
-    if last.verification and not last.verification.passed:
-        return DEGRADED, f"the last backup, of {_spelled(last)}, did not pass when it was verified; {known}"
-    return OK, f"the last backup is of {_spelled(last)}; {known}"
+    if last is not None and last.verification and not last.verification.passed:
+        return DEGRADED, f"the last backup, of {_spelled(last)}, did not pass when it was verified; {verified}"
+    if due is not None and now - due > LATE:
+        return DEGRADED, f"a backup has been due since {due:%Y-%m-%d %H:%M:%S} UTC; {known}"
+    return OK, known
 
 
 def _spelled(backup: Backup) -> str:

@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from steward.aio import Told
-from steward.cli import show
+from steward.cli import exports, show
 from steward.cli.options import Json, Limit, client, names, parser
+from steward.exports import FilePart
 from steward.types import Backup, BackupProgress, BackupReason
 
 app = typer.Typer(help="Make backups of the store while it is in use, and show them.", no_args_is_help=True)
@@ -87,6 +88,92 @@ def delete(ctx: typer.Context, id: Id, yes: Yes = False, json: Json = False) -> 
     confirm(f"Delete the backup {id}?", yes=yes)
     client(ctx).delete_backup(id)
     show.document({"id": id, "deleted": True}) if json else show.said(f"{id} is deleted")
+
+
+@app.command()
+def prune(
+    ctx: typer.Context,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show which they are.")] = False,  # noqa: FBT002
+    yes: Yes = False,  # noqa: FBT002
+    json: Json = False,  # noqa: FBT002
+) -> None:
+    """Delete the backups that may go by the policy, once that is confirmed, and show why each goes or stays."""
+    connected = client(ctx)
+    if not (dry_run or yes):
+        going = sum(each.goes for each in connected.prune_backups(dry_run=True))
+        confirm(f"Delete {going} backups?", yes=not going)
+    found = connected.prune_backups(dry_run=dry_run)
+    if json:
+        show.document({"decisions": found, "dry_run": dry_run})
+    else:
+        title = f"{sum(each.goes for each in found)} of {len(found)} backups {'would go' if dry_run else 'went'}"
+        show.rows(found, title=title, columns=("id", "created_at", "reason", "goes", "cause"))
+
+
+@app.command()
+def download(  # noqa: PLR0917 -- an option for each
+    ctx: typer.Context,
+    id: Id,  # noqa: A002
+    output: exports.Output = None,
+    force: exports.Force = False,  # noqa: FBT002
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a broken download.")] = False,  # noqa: FBT002
+    quiet: exports.Quiet = False,  # noqa: FBT002
+    json: Json = False,  # noqa: FBT002
+) -> None:
+    """
+    Write a backup into a file, which `stewardd restore` takes back.
+
+    It has its name when it is whole; until then it is FILE.part.
+    """
+    connected = client(ctx)
+
+    def ask(token: str) -> Iterator[FilePart]:
+        return connected.download_backup_parts(id, resume_token=token)
+
+    exports.taken(ask, output=output, force=force, resume=resume, quiet=quiet, json=json)
+
+
+@app.command()
+def status(ctx: typer.Context, json: Json = False) -> None:  # noqa: FBT002
+    """Show the last backup and the last verified one, and when the next is due."""
+    found = client(ctx).get_backup_status()
+    if json:
+        show.document(found)
+        return
+    show.record(found, title="Backups", columns=("backups", "stored_bytes", "damaged", "due_at", "running"))
+    show.record(found.policy, title="Policy")
+    named = [each for each in (found.last, found.last_verified) if each is not None]
+    show.rows([_line(each) for each in named], title="The last, and the last verified", columns=COLUMNS, unset="never")
+
+
+@app.command()
+def policy(  # noqa: PLR0917 -- an option for each
+    ctx: typer.Context,
+    daily: Annotated[str | None, typer.Option(metavar="HH:MM", help="Make one each day at this time.")] = None,
+    time_zone: Annotated[str | None, typer.Option(metavar="ZONE", help="By the clocks of, such as UTC.")] = None,
+    every: Annotated[int | None, typer.Option(metavar="SECONDS", help="Make one so long after the last.")] = None,
+    keep_last: Annotated[int | None, typer.Option(help="So many stay.")] = None,
+    max_age_days: Annotated[int | None, typer.Option(help="Those that are older may go.")] = None,
+    min_verified: Annotated[int | None, typer.Option(help="So many verified ones stay in any case.")] = None,
+    enabled: Annotated[
+        bool | None, typer.Option("--enable/--disable", help="Whether backups are made by themselves.")
+    ] = None,
+    json: Json = False,  # noqa: FBT002
+) -> None:
+    """Show when backups are made by themselves and which may go, or change what is given of that."""
+    given = {
+        "time_of_day": daily,
+        "time_zone": time_zone,
+        "interval_seconds": every,
+        "keep_last": keep_last,
+        "max_age_days": max_age_days,
+        "min_verified": min_verified,
+        "enabled": enabled,
+    }
+    changes: dict[str, Any] = {name: each for name, each in given.items() if each is not None}
+    connected = client(ctx)
+    found = connected.set_backup_policy(**changes) if changes else connected.get_backup_status().policy
+    show.document(found) if json else show.record(found, title="Policy")
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,18 @@ from steward.types.analytics import (
     SessionFigures,
     Summary,
 )
-from steward.types.backup import Backup, BackupPhase, BackupProgress, BackupReason, BackupTable, Verification
+from steward.types.backup import (
+    Backup,
+    BackupPhase,
+    BackupPolicy,
+    BackupProgress,
+    BackupReason,
+    BackupStatus,
+    BackupTable,
+    PruneCause,
+    PruneDecision,
+    Verification,
+)
 from steward.types.business import BusinessDay, BusinessMetric, BusinessReport, DailyBusiness, RecordedBusinessMetric
 from steward.types.content import ContentAccess, ContentItem, ContentReport, ContentType
 from steward.types.exports import (
@@ -109,8 +120,10 @@ __all__ = [
     "AlertState",
     "Backup",
     "BackupPhase",
+    "BackupPolicy",
     "BackupProgress",
     "BackupReason",
+    "BackupStatus",
     "BackupTable",
     "BusinessDay",
     "BusinessMetric",
@@ -155,6 +168,8 @@ __all__ = [
     "MetricPoint",
     "Performance",
     "PerformanceGroup",
+    "PruneCause",
+    "PruneDecision",
     "QualityReport",
     "QualityThresholds",
     "QueryTypeInsight",

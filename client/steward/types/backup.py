@@ -3,7 +3,7 @@ Backups: what each is of, and how far it has come.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import IntEnum
 
 
@@ -76,3 +76,58 @@ class BackupProgress:
     phase: BackupPhase
     done_bytes: int
     total_bytes: int
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupPolicy:
+    """When backups are made by themselves, and which of them may go."""
+
+    enabled: bool = True
+    time_of_day: str = "03:00"  # '' when there is an interval instead
+    time_zone: str = "UTC"
+    interval_seconds: int = 0  # 0 when there is a time of day instead
+    keep_last: int = 10
+    max_age_days: int = 30
+    min_verified: int = 1
+    set_at: datetime = EPOCH
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupStatus:
+    """What there is of backups."""
+
+    policy: BackupPolicy
+    backups: int
+    stored_bytes: int
+    damaged: int  # files that should be backups
+    last: Backup | None
+    last_verified: Backup | None
+    due_at: datetime | None  # None when none is made by itself
+    running: bool  # whether something is being done to them
+
+
+class PruneCause(IntEnum):
+    """Why a backup stays or goes."""
+
+    UNSPECIFIED = 0
+    KEPT = 1  # young enough and among the latest
+    FUTURE = 2
+    SAFETY = 3  # made by a restore in the last day
+    VERIFIED = 4  # among the verified ones that have to stay
+    LATEST = 5
+    OLD = 6  # goes
+    SURPLUS = 7  # goes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PruneDecision:
+    """What becomes of a backup."""
+
+    id: str
+    created_at: datetime
+    reason: BackupReason
+    goes: bool
+    cause: PruneCause

@@ -88,6 +88,7 @@ class Server:
             low_disk_bytes=config.low_disk_mb * 1024 * 1024,
         )
         self._scheduler = Scheduler(telemetry=telemetry)
+        self._backup_seconds = config.backup_seconds
         self._alert_seconds = config.alert_seconds
         self._drain_seconds = config.drain_seconds
         add_DataManagementServiceServicer_to_server(
@@ -103,7 +104,7 @@ class Server:
             self._server,
         )
         self._backups = BackupService(
-            store=store, backups=backups, redactor=redactor, read=self._read, worker=self._worker
+            store=store, backups=backups, redactor=redactor, read=self._read, worker=self._worker, exports=self._exports
         )
         add_BackupServiceServicer_to_server(self._backups, self._server)
         add_HealthServiceServicer_to_server(self._health, self._server)
@@ -118,6 +119,7 @@ class Server:
         self._scheduler.every(WATCH, self._watch_store, name="watch-store")
         self._scheduler.every(HEALTH_WATCH, self._health.watch_health, name="watch-health")
         self._scheduler.every(self._alert_seconds, self._health.evaluate_alerts, name="alerts")
+        self._scheduler.every(self._backup_seconds, self._backups.keep_to_the_policy, name="backups")
 
     async def stop(self, *, grace: float) -> None:
         """Say NOT_SERVING, take no more calls, and give those under way *grace* seconds."""

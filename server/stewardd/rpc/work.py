@@ -54,6 +54,11 @@ class Worker:
         self._current: Work[Any, Any] | None = None
         self._stopped = False
 
+    @property
+    def busy(self) -> bool:
+        """Whether something is under way."""
+        return self._current is not None
+
     async def do(self, steps: Generator[P, None, T]) -> T:
         """Return what comes of *steps*. Raises: ResourceExhausted when something is under way."""
         return await self._begin(Work(steps))
