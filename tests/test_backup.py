@@ -2,7 +2,7 @@
 Backups: made while the store is in use, whole or not there, and found by their ids alone.
 
 The policy and what it prunes, downloads, get_backup_status and set_backup_policy, are in tests/test_backup_policy.py:
-prune_backups, download_backup.
+prune_backups, download_backup. What is restored, restore_backup and list_restores, is in tests/test_restore.py.
 """
 
 import asyncio

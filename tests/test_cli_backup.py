@@ -130,3 +130,22 @@ def test_a_backup_leaves_the_machine(server: App, data: Path, tmp_path: Path) ->
     done = steward(server, "backup", "download", made["id"], "--output", str(tmp_path / "copy"))
 
     assert (content, len(content)) == ((tmp_path / "copy").read_bytes(), done["bytes"])
+
+
+def test_restoring_shows_what_would_be_lost_and_asks(server: App) -> None:
+    """
+    An answer that is not yes restores nothing; --yes does, and the restore is listed.
+    """
+    made = steward(server, "backup", "create")
+    steward(server, "record", "--session-id", "s", "--role", "Dev", "--query", "gone")
+
+    refused = run("backup", "restore", made["id"], stdin="n\n", STEWARD_TARGET=server.target)
+    kept = len(steward(server, "list")["interactions"])
+    planned = steward(server, "backup", "restore", made["id"], "--dry-run")
+    done = steward(server, "backup", "restore", made["id"], "--yes")
+
+    assert (1, 1) == (refused.returncode, kept)
+    assert "A restore would do this" in refused.stdout
+    assert (None, planned["tables"]) == (planned["restore"], done["tables"])
+    assert {"restores": [done["restore"]]} == steward(server, "backup", "restores")
+    assert [] == steward(server, "list")["interactions"]

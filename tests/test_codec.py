@@ -73,6 +73,8 @@ PAIRS: list[tuple[type, type[Message]]] = [
     (types.BackupPolicy, backup_pb2.BackupPolicy),
     (types.BackupStatus, backup_pb2.BackupStatus),
     (types.PruneDecision, backup_pb2.PruneDecision),
+    (types.Restoration, backup_pb2.Restoration),
+    (types.Restore, backup_pb2.Restore),
     (types.BackupProgress, backup_pb2.BackupProgress),
     (types.ImportedInteraction, imports_pb2.ImportedInteraction),
     (types.ImportedContentAccess, imports_pb2.ImportedContentAccess),

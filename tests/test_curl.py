@@ -51,7 +51,13 @@ REQUESTS: dict[str, dict[str, Any]] = {
         ]
     },
 }
-OF_A_BACKUP = ("GetBackup", "VerifyBackup", "DeleteBackup", "DownloadBackup")  # each is asked about one of its own
+OF_A_BACKUP = (
+    "GetBackup",
+    "VerifyBackup",
+    "DeleteBackup",
+    "DownloadBackup",
+    "RestoreBackup",
+)  # each is asked about one of its own
 
 
 def command(server: App, method: Any, request: dict[str, Any]) -> list[str]:

@@ -292,7 +292,7 @@ def test_server_info_counts_calls_and_errors(client: Client) -> None:
     (figures,) = (each for each in info.rpcs if each.method.endswith("/RecordInteraction"))
     assert (3, 1) == (figures.calls, figures.errors)
     assert 0 < figures.mean_seconds <= figures.p99_seconds < 60
-    assert (LIMITS, "0003_rated_at", "1") == (info.limits, info.schema_version, info.redaction_rules_version)
+    assert (LIMITS, "0004_restores", "1") == (info.limits, info.schema_version, info.redaction_rules_version)
     assert all((info.version, info.sqlite_version, info.python_version, info.grpc_version, info.protobuf_version))
 
 

@@ -52,6 +52,8 @@ from steward.types import (
     RecordedInteraction,
     RecordReceipt,
     Rejection,
+    Restoration,
+    Restore,
     ServerInfo,
     Session,
     Suggestion,
@@ -602,6 +604,29 @@ class AsyncClient:
         )
         response = await self._call(self._backups.SetBackupPolicy, request)
         return codec.decode(BackupPolicy, response.policy)
+
+    async def restore_backup(
+        self,
+        id: str,  # noqa: A002 -- as the .proto calls it
+        *,
+        dry_run: bool = False,
+        foreign: bool = False,
+        told: Told | None = None,
+    ) -> Restoration:
+        """
+        Restore a backup, all or nothing, or with *dry_run* say what would be lost and gained.
+
+        *foreign* takes one of another store or privacy key. Raises: InvalidArgument, NotFound, ResourceExhausted;
+        FailedPrecondition when it is damaged or not to be taken.
+        """
+        request = codec.request(backup_pb2.RestoreBackupRequest, id=id, dry_run=dry_run, foreign=foreign)
+        message = await self._followed(self._backups.RestoreBackup, request, told)
+        return codec.decode(Restoration, message.restoration)
+
+    async def list_restores(self) -> list[Restore]:
+        """Return the restores that were done, the latest first."""
+        response = await self._call(self._backups.ListRestores, backup_pb2.ListRestoresRequest())
+        return [codec.decode(Restore, each) for each in response.restores]
 
     async def get_system_health(self) -> SystemHealth:
         """Return how the server is, component by component, and its score with every reason."""

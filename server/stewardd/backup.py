@@ -106,7 +106,7 @@ class Backups:
         Raises: Unavailable when there is no room, or the store cannot be read; nothing is then left.
         """
         key = ids.mint()
-        with self._scratch(key) as scratch:
+        with self.scratch(key) as scratch:
             plain, packed = _new(scratch / "plain"), _new(scratch / "packed")
             size = store.stat().st_size
             yield BackupProgress(BackupPhase.COPYING, 0, size)
@@ -145,9 +145,10 @@ class Backups:
         """
         key = parsed(backup_id)
         started = time.monotonic()
-        with self._scratch(key) as scratch:
+        with self.scratch(key) as scratch:
             try:
-                problems = yield from self._problems(self._manifest(key).backup, _new(scratch / "plain"))
+                known = self._manifest(key).backup
+                problems = yield from self.unpack(known, self._path(key), scratch / "plain")
             except FailedPrecondition as error:
                 problems = [error.message]
             done = Verification(now, not problems, tuple(problems), time.monotonic() - started)
@@ -160,17 +161,39 @@ class Backups:
             _sync(self._directory)
         return done
 
-    def _problems(self, backup: Backup, scratch: Path) -> Steps[list[str]]:
-        """Restore *backup* to *scratch*; return what is wrong with it."""
-        with self._open(backup.id) as packed, scratch.open("wb") as plain:
+    def trusted(self, source: Path, *, foreign: bool) -> Backup:
+        """
+        Return what the backup in the file *source* is, of another key only when *foreign*.
+
+        Raises: NotFound, FailedPrecondition when it is damaged or not to be trusted.
+        """
+        with _opened(source) as file:
+            found = manifest.read(file)
+        if not (foreign or found.authentic(self._redactor)):
+            if found.backup.key_fingerprint != self._redactor.fingerprint():
+                raise FailedPrecondition(
+                    "this backup was made under another privacy key: --foreign takes it all the same, "
+                    "but its sessions will not be found by their session_id",
+                    reason="OTHER_KEY",
+                )
+            raise damaged("its manifest was not written under this privacy key")
+        return found.backup
+
+    def unpack(self, backup: Backup, source: Path, target: Path) -> Steps[list[str]]:
+        """Unpack *backup*, in the file *source*, to *target*, a new file; return what is wrong with it."""
+        with _opened(source) as packed, _new(target).open("wb") as plain:
             problem = yield from _unpack(packed, plain, backup)
         if problem:
             return [problem]
         yield BackupProgress(BackupPhase.CHECKING, 0, 0)
-        problems = copies.complaints(scratch)
-        if not problems and _described(copies.contents(scratch)) != _described(backup):
+        problems = copies.complaints(target)
+        if not problems and _described(copies.contents(target)) != _described(backup):
             problems.append("its rows are not those that its manifest says")
         return problems
+
+    def source(self, backup_id: str) -> Path:
+        """Return where the file of a backup is, or would be. Raises: InvalidArgument."""
+        return self._path(parsed(backup_id))
 
     def delete(self, backup_id: str) -> None:
         """Delete a backup, damaged or not. Raises: InvalidArgument, NotFound, Unavailable."""
@@ -206,7 +229,7 @@ class Backups:
 
     def block(self, backup_id: str, place: int) -> bytes:
         """Return the bytes of a backup's file from a *place* on, b'' at its end. Raises: NotFound."""
-        with self._open(parsed(backup_id)) as file:
+        with _opened(self.source(backup_id)) as file:
             file.seek(place)
             return file.read(CHUNK)
 
@@ -250,7 +273,7 @@ class Backups:
 
     def _manifest(self, key: str) -> Manifest:
         """Return the manifest of the backup *key*. Raises: NotFound, FailedPrecondition when it is damaged."""
-        with self._open(key) as file:
+        with _opened(self._path(key)) as file:
             found = manifest.read(file)
         if not found.authentic(self._redactor):
             raise damaged("its manifest was not written under this privacy key")
@@ -258,20 +281,11 @@ class Backups:
             raise damaged(f"it is the backup {found.backup.id} under another name")
         return found
 
-    @contextmanager
-    def _open(self, key: str) -> Iterator[BinaryIO]:
-        try:
-            handle = os.open(self._path(key), os.O_RDONLY | os.O_NOFOLLOW)  # a link could lead out of the directory
-        except OSError:
-            raise _unknown() from None
-        with os.fdopen(handle, "rb") as file:
-            yield file
-
     def _path(self, key: str) -> Path:
         return self._directory / f"{key}{SUFFIX}"
 
     @contextmanager
-    def _scratch(self, key: str) -> Iterator[Path]:
+    def scratch(self, key: str) -> Iterator[Path]:
         """Have a directory for what is under way. Raises: Unavailable when there is no room for it."""
         place = self._directory / f"{key}{_SCRATCH}"
         with _writing():
@@ -283,6 +297,16 @@ class Backups:
                 yield place
             finally:
                 shutil.rmtree(place)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)  # a link could lead out of the directory
+    except OSError:
+        raise _unknown() from None
+    with os.fdopen(handle, "rb") as file:
+        yield file
 
 
 @contextmanager
@@ -298,6 +322,16 @@ def _writing() -> Iterator[None]:
 
 def _unknown() -> NotFound:
     return NotFound("no backup has this id", reason="BACKUP_NOT_FOUND")
+
+
+def finished(steps: Steps[T]) -> T:
+    """Do all *steps* at once, and return what comes of them."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result
 
 
 def parsed(backup_id: str) -> str:

@@ -16,7 +16,7 @@ from steward.aio import Told
 from steward.cli import exports, show
 from steward.cli.options import Json, Limit, client, names, parser
 from steward.exports import FilePart
-from steward.types import Backup, BackupProgress, BackupReason
+from steward.types import Backup, BackupProgress, BackupReason, Restoration
 
 app = typer.Typer(help="Make backups of the store while it is in use, and show them.", no_args_is_help=True)
 
@@ -134,6 +134,42 @@ def download(  # noqa: PLR0917 -- an option for each
 
 
 @app.command()
+def restore(  # noqa: PLR0917 -- an option for each
+    ctx: typer.Context,
+    id: Id,  # noqa: A002
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be lost and gained.")] = False,  # noqa: FBT002
+    foreign: Annotated[bool, typer.Option("--foreign", help="Take one of another store or privacy key.")] = False,  # noqa: FBT002
+    yes: Yes = False,  # noqa: FBT002
+    json: Json = False,  # noqa: FBT002
+) -> None:
+    """
+    Replace what the server has by a backup, once that is confirmed, all or nothing.
+
+    What was there before is a safety backup. Writers are told to come back meanwhile.
+    """
+    connected = client(ctx)
+    if not (dry_run or yes):
+        planned = connected.restore_backup(id, dry_run=True, foreign=foreign)
+        if not json:
+            _tell_restoration(planned)
+        confirm(f"Replace what the server has by the backup {id}?", yes=False)
+    with _progress(quiet=json) as told:
+        done = connected.restore_backup(id, dry_run=dry_run, foreign=foreign, told=told)
+    show.document(done) if json else _tell_restoration(done)
+
+
+@app.command()
+def restores(ctx: typer.Context, json: Json = False) -> None:  # noqa: FBT002
+    """List the restores that were done, the latest first."""
+    found = client(ctx).list_restores()
+    if json:
+        show.document({"restores": found})
+    else:
+        columns = ("restored_at", "backup_id", "safety_backup_id", "epoch_before", "epoch_after")
+        show.rows(found, title=f"{len(found)} restores", columns=columns)
+
+
+@app.command()
 def status(ctx: typer.Context, json: Json = False) -> None:  # noqa: FBT002
     """Show the last backup and the last verified one, and when the next is due."""
     found = client(ctx).get_backup_status()
@@ -174,6 +210,14 @@ def policy(  # noqa: PLR0917 -- an option for each
     connected = client(ctx)
     found = connected.set_backup_policy(**changes) if changes else connected.get_backup_status().policy
     show.document(found) if json else show.record(found, title="Policy")
+
+
+def _tell_restoration(found: Restoration) -> None:
+    """Print what a restore would do, or did."""
+    done = found.restore
+    title = "A restore would do this" if done is None else f"Restored; what was before is {done.safety_backup_id}"
+    show.record(found, title=title, columns=("newest_before", "newest_after"))
+    show.rows(found.tables, title="Rows", columns=("name", "rows_before", "rows_after"))
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,9 @@ from steward.types.backup import (
     BackupTable,
     PruneCause,
     PruneDecision,
+    Restoration,
+    Restore,
+    RestoredTable,
     Verification,
 )
 from steward.types.business import BusinessDay, BusinessMetric, BusinessReport, DailyBusiness, RecordedBusinessMetric
@@ -182,6 +185,9 @@ __all__ = [
     "RecordedMetric",
     "Rejection",
     "ResponseTimes",
+    "Restoration",
+    "Restore",
+    "RestoredTable",
     "RoleInsight",
     "RoleQueryType",
     "RpcFigures",

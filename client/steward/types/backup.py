@@ -67,6 +67,7 @@ class BackupPhase(IntEnum):
     PACKING = 2
     UNPACKING = 3
     CHECKING = 4
+    RESTORING = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,3 +132,34 @@ class PruneDecision:
     reason: BackupReason
     goes: bool
     cause: PruneCause
+
+
+@dataclass(frozen=True, slots=True)
+class RestoredTable:
+    """What a restore does to a table."""
+
+    name: str
+    rows_before: int
+    rows_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """A restore that was done."""
+
+    restored_at: datetime
+    backup_id: str
+    safety_backup_id: str  # of what was there before; '' when nothing was
+    epoch_before: str
+    epoch_after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restoration:
+    """What a restore does, or would do."""
+
+    backup: Backup
+    tables: tuple[RestoredTable, ...]
+    newest_before: datetime | None  # None when there was no interaction
+    newest_after: datetime | None
+    restore: Restore | None  # None in a dry run

@@ -12,9 +12,10 @@ from typing import Any
 
 from steward import codec
 from steward.errors import FailedPrecondition
-from steward.types import Backup, BackupProgress, BackupReason, BackupStatus, Verification
+from steward.types import Backup, BackupProgress, BackupReason, BackupStatus, Restoration, Verification
 from steward.v1 import backup_pb2, export_pb2
 from steward.v1.backup_service_pb2_grpc import BackupServiceServicer
+from stewardd import restore
 from stewardd.backup import SUFFIX, Backups
 from stewardd.policy import PolicyChange, current, due_at, set_policy
 from stewardd.privacy import Redactor
@@ -43,9 +44,9 @@ class BackupService(BackupServiceServicer):
         self._not_before = 0.0  # by the monotonic clock
         # Without an epoch: a backup is the same whatever becomes of the store.
         self._downloads = Tokens(
-            redactor, epoch="", purpose="download", packing=_OFFSET, field="resume_token", beside=()
+            redactor, epochs=("",), purpose="download", packing=_OFFSET, field="resume_token", beside=()
         )
-        self._tokens = Tokens(redactor, epoch=store.epoch, packing=_PLACE)
+        self._tokens = Tokens(redactor, epochs=store.epochs, packing=_PLACE)
 
     async def keep_to_the_policy(self) -> None:
         """Make a backup, verify it and prune, if the policy wants one now. What fails is tried again later."""
@@ -147,6 +148,29 @@ class BackupService(BackupServiceServicer):
         wanted = codec.decode(PolicyChange, request)
         policy = await self._store.change(set_policy(wanted, now=datetime.now(UTC)))
         return backup_pb2.SetBackupPolicyResponse(policy=codec.encode(backup_pb2.BackupPolicy, policy))
+
+    async def RestoreBackup(
+        self, request: backup_pb2.RestoreBackupRequest, context: Any
+    ) -> AsyncIterator[backup_pb2.RestoreBackupResponse]:
+        steps = restore.restore(
+            self._backups,
+            self._store,
+            self._backups.source(request.id),
+            dry_run=request.dry_run,
+            foreign=request.foreign,
+            now=lambda: datetime.now(UTC),
+        )
+        async for part in self._worker.tell(steps):
+            if isinstance(part, Restoration):
+                yield backup_pb2.RestoreBackupResponse(restoration=codec.encode(backup_pb2.Restoration, part))
+            else:
+                yield backup_pb2.RestoreBackupResponse(progress=_progress(part))
+
+    async def ListRestores(
+        self, request: backup_pb2.ListRestoresRequest, context: Any
+    ) -> backup_pb2.ListRestoresResponse:
+        found = await self._read(restore.restores, self._store)
+        return backup_pb2.ListRestoresResponse(restores=[codec.encode(backup_pb2.Restore, each) for each in found])
 
 
 def _header(backup: Backup, place: int) -> export_pb2.FileHeader:

@@ -5,6 +5,7 @@ Exports under way: how many there may be, and what is streamed of each.
 import struct
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import astuple
 from datetime import UTC, datetime
 from typing import Any
@@ -16,11 +17,12 @@ from steward.v1 import export_pb2
 from stewardd import export
 from stewardd.export import Progress
 from stewardd.privacy import Redactor
-from stewardd.rpc.paging import Tokens
+from stewardd.rpc.paging import Tokens, restored
 from stewardd.rpc.readers import Readers
 from stewardd.store import Store
 
 SECOND = 10**6  # microseconds
+_begun: ContextVar[str] = ContextVar("begun")  # the epoch of the store when the export of this call began
 _PROGRESS = struct.Struct(">qqq32s")
 
 Parts = AsyncGenerator[export_pb2.ExportInteractionsResponse, None]
@@ -37,7 +39,7 @@ class Exports:
         self._running = 0
         self._stopped = False
         self._tokens = Tokens(
-            redactor, epoch=store.epoch, purpose="export", packing=_PROGRESS, field="resume_token", beside=()
+            redactor, epochs=store.epochs, purpose="export", packing=_PROGRESS, field="resume_token", beside=()
         )
 
     def stop(self) -> None:
@@ -45,9 +47,11 @@ class Exports:
         self._stopped = True
 
     def go_on(self) -> None:
-        """Raise Unavailable when those that are under way are to end."""
+        """Raise Unavailable when those under way are to end, FailedPrecondition when the store was restored since."""
         if self._stopped:
             raise Unavailable("the server is stopping", reason="STOPPING", retry_after=1.0)
+        if _begun.get() != self._store.epoch:
+            raise restored()
 
     async def interactions(self, request: export_pb2.ExportInteractionsRequest) -> Parts:
         """Yield the parts of the export that *request* asks for. Raises: InvalidArgument, ResourceExhausted."""
@@ -62,8 +66,8 @@ class Exports:
             progress = Progress(*place) if place else await self._read(export.begin, self._store)
             yield export_pb2.ExportInteractionsResponse(header=self._header(request, progress))
             while True:
-                self.go_on()
                 batch = await self._read(self._batch, chosen, progress)
+                self.go_on()
                 if batch is None:
                     break
                 rows, progress = batch
@@ -80,6 +84,7 @@ class Exports:
             message = f"{self._most} exports are under way, which is as many as may"
             raise ResourceExhausted(message, reason="TOO_MANY_EXPORTS", retry_after=2.0)
         self._running += 1
+        _begun.set(self._store.epoch)
         try:
             yield
         finally:

@@ -39,7 +39,7 @@ class Files:
         self._read = read
         self._redactor = redactor
         self._tokens = Tokens(
-            redactor, epoch=store.epoch, purpose="export", packing=_PLACE, field="resume_token", beside=()
+            redactor, epochs=store.epochs, purpose="export", packing=_PLACE, field="resume_token", beside=()
         )
 
     async def table(self, request: export_pb2.ExportTableRequest) -> Parts:

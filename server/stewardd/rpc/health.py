@@ -65,7 +65,7 @@ class Health(HealthServiceServicer):
         self._key_source = key_source
         self._low_disk_bytes = low_disk_bytes
         self._started_at = datetime.now(UTC)
-        self._tokens = Tokens(redactor, epoch=store.epoch)
+        self._tokens = Tokens(redactor, epochs=store.epochs)
         self._alerts: Feed[AlertEvent] = Feed()
         self._looks: Feed[SystemHealth] = Feed()
         self._next_look = 0.0

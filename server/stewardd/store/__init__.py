@@ -14,17 +14,17 @@ from typing import Any, TypeVar
 import peewee
 from peewee import SqliteDatabase
 
-from steward.errors import FailedPrecondition
+from steward.errors import FailedPrecondition, Unavailable
 from stewardd.privacy import Redactor
 from stewardd.store import database, records, schema
-from stewardd.store.database import SQLITE_VERSION, broken, explained, refuse_old_sqlite
-from stewardd.store.facts import fact, put
-from stewardd.store.models import Meta
+from stewardd.store.database import SQLITE_ERROR, SQLITE_VERSION, broken, explained, is_full, refuse_old_sqlite
+from stewardd.store.facts import fact, new_epoch, put
+from stewardd.store.models import Meta, Restore
 from stewardd.store.row import Kept, Record, Row, Stored, Times, record_weight
 from stewardd.store.writer import Writer, WriterFacts
 from stewardd.telemetry import Telemetry
 
-__all__ = ["FILE", "SQLITE_VERSION", "Store", "WriterFacts", "fact", "put", "refuse_old_sqlite"]
+__all__ = ["FILE", "SQLITE_VERSION", "Store", "WriterFacts", "fact", "new_epoch", "put", "refuse_old_sqlite"]
 
 T = TypeVar("T")
 
@@ -54,13 +54,20 @@ class Store:
             with database.unreadable(self.path):
                 self.applied = schema.migrate(self._database)
                 self.schema_version = schema.version(self._database)
-                self.epoch = fact(self._database, "epoch") or self._remember("epoch", secrets.token_hex(8))
+                epoch = fact(self._database, "epoch") or self._remember("epoch", new_epoch())
+                # Its epoch, and then those of before it was restored. Changed in place: tokens look at it.
+                self.epochs: list[str] = [epoch, *_former_epochs(self._database)]
                 self.identity = fact(self._database, "store") or self._remember("store", secrets.token_hex(8))
                 self._writer = Writer(self._database, telemetry=telemetry, now=now)
         except BaseException:
             self._database.close()
             raise
         self._readers = database.Readers(self.path)
+
+    @property
+    def epoch(self) -> str:
+        """What is new after each restore."""
+        return self.epochs[0]
 
     @property
     def fresh(self) -> bool:
@@ -108,6 +115,34 @@ class Store:
     async def try_writing(self) -> None:
         """Write something of no consequence. Raises: what any change raises."""
         await self.change(lambda db: put(db, "tried", str(time.time())))
+
+    @contextmanager
+    def held(self) -> Iterator[SqliteDatabase]:
+        """
+        Have the writer's connection meanwhile, when what waits is written. Whoever comes is told UNAVAILABLE.
+
+        On any thread but the event loop's. Raises: Unavailable.
+        """
+        with self._writer.held() as db:
+            yield db
+
+    def replace(self, held: SqliteDatabase, copy: Path, *, epoch: str) -> None:
+        """
+        Have the store, which is *held*, hold what the *copy* holds, which says it is of that *epoch*: all or nothing.
+
+        Raises: Unavailable when there is no room for it.
+        """
+        before = list(self.epochs)
+        self.epochs.insert(0, "")  # of nothing: what reads on over the change shall not take it for the same store
+        try:
+            database.pour(copy, held)
+        except SQLITE_ERROR as error:
+            self.epochs[:] = before
+            full = "the disk that holds the store is full: nothing was restored"
+            if is_full(error):
+                raise Unavailable(full, reason="STORAGE_FULL", retry_after=1.0) from error
+            raise Unavailable("the store cannot be used at the moment", reason="STORE_UNAVAILABLE") from error
+        self.epochs[0] = epoch
 
     def rows(self, query: Any) -> list[tuple[Any, ...]]:
         """Return the rows of *query*, read on this thread's own connection."""
@@ -185,3 +220,8 @@ class Store:
     def _remember(self, name: str, value: str) -> str:
         with self._database.atomic():
             return put(self._database, name, value)
+
+
+def _former_epochs(db: SqliteDatabase) -> list[str]:
+    rows: Any = Restore.select(Restore.epoch_before).order_by(Restore.number.desc()).tuples().bind(db)
+    return [each for (each,) in rows]

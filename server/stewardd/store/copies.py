@@ -51,9 +51,9 @@ def take(store: Path, target: Path) -> None:
         raise Unavailable("the store cannot be copied at the moment", reason="STORE_UNAVAILABLE") from error
 
 
-def contents(path: Path) -> Contents:
-    """Look into the copy at *path*. Raises: Unavailable when it cannot be read."""
-    with _reading(path) as db:
+def contents(path: Path, *, shared: bool = False) -> Contents:
+    """Look into the copy at *path*, or into a store that is *shared*. Raises: Unavailable when it cannot be read."""
+    with _reading(path, shared=shared) as db:
         names = [name for (name,) in db.execute_sql(_TABLES)]
         newest = db.execute_sql("SELECT recorded_at FROM interaction ORDER BY seq DESC LIMIT 1").fetchone()
         handed_out = db.execute_sql("SELECT seq FROM sqlite_sequence WHERE name = 'interaction'").fetchone()
@@ -93,8 +93,8 @@ def _complaints(db: SqliteDatabase) -> Iterator[str]:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[SqliteDatabase]:
-    with closing(open_copy(path)) as db:
+def _reading(path: Path, *, shared: bool = False) -> Iterator[SqliteDatabase]:
+    with closing(open_copy(path, shared=shared)) as db:
         try:
             yield db
         except DatabaseError as error:

@@ -80,9 +80,10 @@ def open_writer(path: Path) -> SqliteDatabase:
     return database
 
 
-def open_copy(path: Path) -> SqliteDatabase:
-    """Open a copy of a store at *path*, which nobody else uses, to look into it."""
-    return SqliteDatabase(path.as_uri() + "?immutable=1", uri=True, pragmas=_COPY, thread_safe=False)
+def open_copy(path: Path, *, shared: bool = False) -> SqliteDatabase:
+    """Open a copy of a store at *path*, which nobody else uses unless it is *shared*, to look into it."""
+    how = "mode=ro" if shared else "immutable=1"
+    return SqliteDatabase(f"{path.as_uri()}?{how}", uri=True, pragmas=_COPY, thread_safe=False)
 
 
 def copy(source: Path, target: Path) -> None:
@@ -99,6 +100,16 @@ def copy(source: Path, target: Path) -> None:
         made.execute("PRAGMA journal_mode=OFF")  # when it breaks, it is thrown away
         made.execute("PRAGMA synchronous=OFF")
         store.backup(made, pages=-1)
+
+
+def pour(copy_path: Path, store: SqliteDatabase) -> None:
+    """
+    Have *store*, open and in no transaction, hold what the copy at *copy_path* holds: all or nothing.
+
+    Who reads it meanwhile sees what was there before.
+    """
+    with closing(_SQLITE.connect(copy_path)) as source:
+        source.backup(store.connection(), pages=-1)
 
 
 @contextmanager

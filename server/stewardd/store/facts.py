@@ -2,6 +2,8 @@
 The few facts that a store remembers about itself, by name.
 """
 
+import secrets
+
 from peewee import SqliteDatabase
 
 from stewardd.store.models import Meta
@@ -19,3 +21,8 @@ def put(db: SqliteDatabase, name: str, value: str) -> str:
         db
     ).execute()
     return value
+
+
+def new_epoch() -> str:
+    """Return an epoch that no store has had."""
+    return secrets.token_hex(8)
