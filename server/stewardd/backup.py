@@ -90,6 +90,7 @@ class Backups:
     def __init__(self, directory: Path, *, redactor: Redactor) -> None:
         self._directory = directory
         self._redactor = redactor
+        self.fingerprint = redactor.fingerprint()
 
     def clear(self) -> None:
         """Remove what a crash left in the directory."""
@@ -128,7 +129,7 @@ class Backups:
                     program_version=version("steward-data"),
                     sqlite_version=SQLITE_VERSION,
                     redaction_rules_version=RULES_VERSION,
-                    key_fingerprint=self._redactor.fingerprint(),
+                    key_fingerprint=self.fingerprint,
                 )
                 file.write(manifest.sealed(made, self._redactor))
                 file.flush()
@@ -170,7 +171,7 @@ class Backups:
         with _opened(source) as file:
             found = manifest.read(file)
         if not (foreign or found.authentic(self._redactor)):
-            if found.backup.key_fingerprint != self._redactor.fingerprint():
+            if found.backup.key_fingerprint != self.fingerprint:
                 raise FailedPrecondition(
                     "this backup was made under another privacy key: --foreign takes it all the same, "
                     "but its sessions will not be found by their session_id",

@@ -52,7 +52,8 @@ def restore(
                 safety = made.id
             yield BackupProgress(BackupPhase.RESTORING, 0, wanted.plain_bytes)
             done = Restore(now(), wanted.id, safety, store.epoch, new_epoch())
-            succession.take_over(copy, held, (*(() if store.fresh else HEIRLOOMS), _noted(done)))
+            heirlooms = () if store.fresh else HEIRLOOMS
+            succession.take_over(copy, held, (*heirlooms, _keyed(backups.fingerprint), _noted(done)))
             store.replace(held, copy, epoch=done.epoch_after)
     return _restoration(wanted, before, done)
 
@@ -90,9 +91,8 @@ def _restoration(backup: Backup, before: copies.Contents, done: Restore | None) 
 
 
 def _identity(store: SqliteDatabase, copy: SqliteDatabase) -> None:
-    """The store stays the one it is, under the key that it has, whatever the backup is of."""
-    for name in ("store", "key"):
-        put(copy, name, fact(store, name) or "")
+    """The store stays the one it is, whatever the backup is of."""
+    put(copy, "store", fact(store, "store") or "")
 
 
 def _policy(store: SqliteDatabase, copy: SqliteDatabase) -> None:
@@ -111,6 +111,11 @@ def _history(store: SqliteDatabase, copy: SqliteDatabase) -> None:
 
 
 HEIRLOOMS: tuple[succession.Heirloom, ...] = (_identity, _policy, _history)
+
+
+def _keyed(fingerprint: str) -> succession.Heirloom:
+    """Have the copy belong to the key in use, whatever key it is of."""
+    return lambda _, copy: put(copy, "key", fingerprint)
 
 
 def _noted(done: Restore) -> succession.Heirloom:

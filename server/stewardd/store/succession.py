@@ -6,18 +6,22 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 
-from peewee import SqliteDatabase
+from peewee import DatabaseError, SqliteDatabase
 
+from steward.errors import FailedPrecondition
 from stewardd.store import schema
-from stewardd.store.database import open_writer, unreadable
+from stewardd.store.database import open_writer
 
-Heirloom = Callable[[SqliteDatabase, SqliteDatabase], None]  # takes something over from the store to the copy
+Heirloom = Callable[[SqliteDatabase, SqliteDatabase], object]  # takes something over from the store to the copy
 
 
 def bring_up_to_date(copy: Path) -> None:
     """Apply to the *copy* what its schema lacks. Raises: FailedPrecondition when it is newer than this Steward."""
-    with closing(open_writer(copy)) as db, unreadable(copy):
-        schema.migrate(db)
+    with closing(open_writer(copy)) as db:
+        try:
+            schema.migrate(db)
+        except DatabaseError as error:
+            raise FailedPrecondition(f"it cannot be brought up to date: {error}") from error
 
 
 def take_over(copy: Path, store: SqliteDatabase, heirlooms: Iterable[Heirloom]) -> None:
