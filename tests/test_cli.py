@@ -312,8 +312,10 @@ def test_migrate_says_what_it_did(tmp_path: Path) -> None:
     """
     first, again = (run("migrate", "--data", str(tmp_path), program="stewardd").stdout for _ in range(2))
 
-    assert "applied 0001_interactions, 0002_figures, 0003_rated_at; the schema is 0003_rated_at\n" == first
-    assert "applied nothing; the schema is 0003_rated_at\n" == again
+    assert (
+        "applied 0001_interactions, 0002_figures, 0003_rated_at, 0004_restores; the schema is 0004_restores\n" == first
+    )
+    assert "applied nothing; the schema is 0004_restores\n" == again
 
 
 def test_output_that_nobody_reads_is_no_error(server: App, client: Client) -> None:

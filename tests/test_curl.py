@@ -51,6 +51,13 @@ REQUESTS: dict[str, dict[str, Any]] = {
         ]
     },
 }
+OF_A_BACKUP = (
+    "GetBackup",
+    "VerifyBackup",
+    "DeleteBackup",
+    "DownloadBackup",
+    "RestoreBackup",
+)  # each is asked about one of its own
 
 
 def command(server: App, method: Any, request: dict[str, Any]) -> list[str]:
@@ -64,6 +71,7 @@ def server() -> Iterator[App]:
     """A server with one interaction, for all calls."""
     with running_server() as running, Client(running.target) as client:
         recorded(client, interaction(interaction_id=KNOWN))
+        REQUESTS.update({name: {"id": client.create_backup().id} for name in OF_A_BACKUP})
         yield running
 
 

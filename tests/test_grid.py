@@ -12,7 +12,7 @@ import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from steward import AsyncClient, Client
-from steward.v1 import annotations_pb2, data_management_service_pb2, health_service_pb2
+from steward.v1 import annotations_pb2, backup_service_pb2, data_management_service_pb2, health_service_pb2
 
 ROOT = Path(__file__).parent.parent
 IDEAS = {
@@ -34,7 +34,7 @@ IDEAS = {
     "sessions",
     "subject",
 }
-FILES = (data_management_service_pb2, health_service_pb2)
+FILES = (data_management_service_pb2, backup_service_pb2, health_service_pb2)
 METHODS = [
     method for file in FILES for service in file.DESCRIPTOR.services_by_name.values() for method in service.methods
 ]

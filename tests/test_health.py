@@ -21,6 +21,7 @@ from steward import (
     AlertMetric,
     AlertOperator,
     AlertSeverity,
+    BackupPolicy,
     Client,
     ComponentStatus,
     InvalidArgument,
@@ -34,6 +35,7 @@ from steward.status import from_call
 from steward.types import LIMITS
 from stewardd import health, quality
 from stewardd.app import App
+from stewardd.backup import Standing
 from stewardd.filters import Window
 from stewardd.rpc.server import SERVICES
 from stewardd.store import SQLITE_VERSION, WriterFacts
@@ -69,8 +71,9 @@ ALERT = Alert(
     started_at=NOW,
     ended_at=None,
 )
-KNOWN = health.Judgements(WELL, METRICS, ())
-GOOD = health.Facts(KNOWN, 4096, 0, IDLE, 2**40, "DATA/privacy.key")
+KNOWN = health.Judgements(WELL, METRICS, (), BackupPolicy(set_at=NOW))
+NONE = Standing((), 0)
+GOOD = health.Facts(KNOWN, 4096, 0, IDLE, 2**40, NONE, "DATA/privacy.key")
 
 
 @pytest.fixture
@@ -120,6 +123,7 @@ POOR = quality.judge(
     Window(NOW, None),
     QualityThresholds(),
 )
+OVERDUE = BackupPolicy(time_of_day="", interval_seconds=60, set_at=datetime(2025, 12, 31, tzinfo=UTC))
 JUDGED = [
     (GOOD, "store", ComponentStatus.OK),
     (replace(GOOD, judgements=Unavailable("gone")), "store", ComponentStatus.FAILING),
@@ -129,6 +133,9 @@ JUDGED = [
     (replace(GOOD, judgements=replace(KNOWN, metrics=FAILURES)), "performance", ComponentStatus.DEGRADED),
     (replace(GOOD, judgements=replace(KNOWN, firing=(ALERT,))), "alerts", ComponentStatus.DEGRADED),
     (replace(GOOD, judgements=replace(KNOWN, quality=POOR)), "quality", ComponentStatus.DEGRADED),
+    (replace(GOOD, backups=Standing((), 1)), "backup", ComponentStatus.DEGRADED),
+    (replace(GOOD, judgements=replace(KNOWN, policy=replace(OVERDUE, enabled=False))), "backup", ComponentStatus.OK),
+    (replace(GOOD, judgements=replace(KNOWN, policy=OVERDUE)), "backup", ComponentStatus.DEGRADED),
 ]
 
 
@@ -176,7 +183,7 @@ def test_an_empty_store_has_no_data_yet(client: Client) -> None:
         found.score.has_data,
         found.status,
     )
-    assert ("no data yet", "no data yet", "none is firing", "no backup service yet") == (
+    assert ("no data yet", "no data yet", "none is firing", "no backup yet; one is made every day at 03:00 UTC") == (
         reasons["quality"],
         reasons["performance"],
         reasons["alerts"],
@@ -184,7 +191,7 @@ def test_an_empty_store_has_no_data_yet(client: Client) -> None:
     )
     assert [
         "no data yet, so the completeness of the data counts as 0",
-        "no complete backup exists: no backup service yet",
+        "no complete backup exists that was made by hand or by the policy",
     ] == [each.reason for part in found.score.parts for each in part.deductions]
 
 
@@ -285,7 +292,7 @@ def test_server_info_counts_calls_and_errors(client: Client) -> None:
     (figures,) = (each for each in info.rpcs if each.method.endswith("/RecordInteraction"))
     assert (3, 1) == (figures.calls, figures.errors)
     assert 0 < figures.mean_seconds <= figures.p99_seconds < 60
-    assert (LIMITS, "0003_rated_at", "1") == (info.limits, info.schema_version, info.redaction_rules_version)
+    assert (LIMITS, "0004_restores", "1") == (info.limits, info.schema_version, info.redaction_rules_version)
     assert all((info.version, info.sqlite_version, info.python_version, info.grpc_version, info.protobuf_version))
 
 

@@ -18,6 +18,7 @@ from steward import Client, InteractionFilter
 from steward.legacy import LegacyFile
 from steward.types import ImportRejection
 from stewardd import alerts, analytics, business, health, metrics, performance, quality, questions, sessions
+from stewardd.backup import Backups
 from stewardd.privacy import Redactor
 from stewardd.store import Store
 from stewardd.telemetry import Telemetry
@@ -123,7 +124,8 @@ def test_quality_and_health(theirs: Theirs, store: Store, now: datetime) -> None
     The quality score with its parts, and the health score without a backup.
     """
     report = quality.report(store, since=None, until=None, now=now)
-    judged = health.judge(health.measure(store, key_source="", now=now), low_disk_bytes=0, now=now)
+    backups = Backups(store.path.parent / "backups", redactor=REDACTOR)
+    judged = health.judge(health.measure(store, backups, key_source="", now=now), low_disk_bytes=0, now=now)
     score, issues = their_quality(theirs, now)
     success = theirs.one("SELECT AVG(success) FROM {t} WHERE timestamp >= ?", text(now - timedelta(hours=1)))
 

@@ -4,7 +4,7 @@ The asynchronous client.
 
 import asyncio
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
@@ -13,7 +13,7 @@ import grpc
 
 from steward import codec
 from steward.aio_export import AsyncInteractionExport
-from steward.errors import Error
+from steward.errors import Error, StreamTruncated
 from steward.exports import ExportCheck, FileCheck, FilePart, exported_file
 from steward.status import from_call
 from steward.transport import REPEATABLE, Retry, aio_channel, gone_by, target
@@ -24,6 +24,11 @@ from steward.types import (
     AlertMetric,
     AlertOperator,
     AlertRule,
+    Backup,
+    BackupPolicy,
+    BackupProgress,
+    BackupReason,
+    BackupStatus,
     BusinessDay,
     BusinessMetric,
     BusinessReport,
@@ -41,21 +46,26 @@ from steward.types import (
     InteractionFilter,
     MetricPoint,
     Performance,
+    PruneDecision,
     QualityReport,
     QualityThresholds,
     Receipt,
     RecordedInteraction,
     RecordReceipt,
     Rejection,
+    Restoration,
+    Restore,
     ServerInfo,
     Session,
     Suggestion,
     Summary,
     SystemHealth,
+    Verification,
 )
 from steward.v1 import (
     alerts_pb2,
     analytics_pb2,
+    backup_pb2,
     business_pb2,
     content_pb2,
     export_pb2,
@@ -68,10 +78,13 @@ from steward.v1 import (
     questions_pb2,
     sessions_pb2,
 )
+from steward.v1.backup_service_pb2_grpc import BackupServiceStub
 from steward.v1.data_management_service_pb2_grpc import DataManagementServiceStub
 from steward.v1.health_service_pb2_grpc import HealthServiceStub
 
 DEFAULT_TIMEOUT = 10.0
+
+Told = Callable[[BackupProgress], None]  # is called with how far something has come
 
 
 class AsyncClient:
@@ -95,6 +108,7 @@ class AsyncClient:
         self._closed = False
         self._channel = aio_channel(self.target)
         self._data = DataManagementServiceStub(self._channel)
+        self._backups = BackupServiceStub(self._channel)
         self._health = HealthServiceStub(self._channel)
 
     async def __aenter__(self) -> Self:
@@ -501,6 +515,123 @@ class AsyncClient:
             raise
         return codec.decode(ImportReport, response)
 
+    async def create_backup(self, *, told: Told | None = None) -> Backup:
+        """
+        Make a backup, which has all that was acknowledged before; return it when it is on disk.
+
+        *told* is called with how far it has come. Raises: ResourceExhausted when another thing is done to the backups.
+        """
+        request = backup_pb2.CreateBackupRequest()
+        message = await self._followed(self._backups.CreateBackup, request, told)
+        return codec.decode(Backup, message.backup)
+
+    async def list_backups(self, *, reasons: Sequence[BackupReason] = (), page_size: int = 0) -> AsyncIterator[Backup]:
+        """Yield the complete backups, or of these only those made for *reasons*, the latest first."""
+        request = codec.request(backup_pb2.ListBackupsRequest, reasons=reasons, page_size=page_size)
+        async for page in self._pages(self._backups.ListBackups, request):
+            for each in page.backups:
+                yield codec.decode(Backup, each)
+
+    async def get_backup(self, id: str) -> Backup:  # noqa: A002 -- as the .proto calls it
+        """Return one backup. Raises: InvalidArgument, NotFound, FailedPrecondition when it is damaged."""
+        response = await self._call(self._backups.GetBackup, codec.request(backup_pb2.GetBackupRequest, id=id))
+        return codec.decode(Backup, response.backup)
+
+    async def verify_backup(self, id: str, *, told: Told | None = None) -> Verification:  # noqa: A002 -- as the .proto
+        """
+        Verify a backup by its digests and by a trial restore; return what came of it, which is kept with the backup.
+
+        That it is damaged is no error. Raises: InvalidArgument, NotFound, ResourceExhausted.
+        """
+        request = codec.request(backup_pb2.VerifyBackupRequest, id=id)
+        message = await self._followed(self._backups.VerifyBackup, request, told)
+        return codec.decode(Verification, message.verification)
+
+    async def delete_backup(self, id: str) -> None:  # noqa: A002 -- as the .proto calls it
+        """Delete a backup, damaged or not. Raises: InvalidArgument, NotFound, ResourceExhausted."""
+        await self._call(self._backups.DeleteBackup, codec.request(backup_pb2.DeleteBackupRequest, id=id))
+
+    async def prune_backups(self, *, dry_run: bool = False) -> list[PruneDecision]:
+        """Delete the backups that may go by the policy, or only say which; all are told, the latest first."""
+        request = backup_pb2.PruneBackupsRequest(dry_run=dry_run)
+        response = await self._call(self._backups.PruneBackups, request)
+        return [codec.decode(PruneDecision, each) for each in response.decisions]
+
+    async def download_backup(self, id: str) -> AsyncIterator[bytes]:  # noqa: A002 -- as the .proto calls it
+        """
+        Yield a backup as a file, chunk by chunk, which `stewardd restore` takes back.
+
+        A broken stream is gone on with, as often as it brings something in between; at the end it is checked that all
+        came. Raises: InvalidArgument, NotFound, FailedPrecondition when it is damaged, StreamTruncated.
+        """
+        async for part in self.download_backup_parts(id):
+            if isinstance(part, FileChunk):
+                yield part.data
+
+    async def download_backup_parts(
+        self,
+        id: str,  # noqa: A002 -- as the .proto calls it
+        *,
+        resume_token: str = "",
+    ) -> AsyncIterator[FilePart]:
+        """Yield what download_backup does with its header, the tokens to go on with later, and its trailer."""
+        request = codec.request(backup_pb2.DownloadBackupRequest, id=id, resume_token=resume_token)
+        async for part in self._resumed(self._backups.DownloadBackup, request, FileCheck()):
+            yield part
+
+    async def get_backup_status(self) -> BackupStatus:
+        """Return the policy, the last backup and the last verified one, and when the next is due."""
+        response = await self._call(self._backups.GetBackupStatus, backup_pb2.GetBackupStatusRequest())
+        return codec.decode(BackupStatus, response.status)
+
+    async def set_backup_policy(
+        self,
+        *,
+        enabled: bool | None = None,
+        time_of_day: str | None = None,
+        time_zone: str | None = None,
+        interval_seconds: int | None = None,
+        keep_last: int | None = None,
+        max_age_days: int | None = None,
+        min_verified: int | None = None,
+    ) -> BackupPolicy:
+        """Change what is given of when backups are made, and which may go; return all. Raises: InvalidArgument."""
+        request = codec.request(
+            backup_pb2.SetBackupPolicyRequest,
+            enabled=enabled,
+            time_of_day=time_of_day,
+            time_zone=time_zone,
+            interval_seconds=interval_seconds,
+            keep_last=keep_last,
+            max_age_days=max_age_days,
+            min_verified=min_verified,
+        )
+        response = await self._call(self._backups.SetBackupPolicy, request)
+        return codec.decode(BackupPolicy, response.policy)
+
+    async def restore_backup(
+        self,
+        id: str,  # noqa: A002 -- as the .proto calls it
+        *,
+        dry_run: bool = False,
+        foreign: bool = False,
+        told: Told | None = None,
+    ) -> Restoration:
+        """
+        Restore a backup, all or nothing, or with *dry_run* say what would be lost and gained.
+
+        *foreign* takes one of another store or privacy key. Raises: InvalidArgument, NotFound, ResourceExhausted;
+        FailedPrecondition when it is damaged or not to be taken.
+        """
+        request = codec.request(backup_pb2.RestoreBackupRequest, id=id, dry_run=dry_run, foreign=foreign)
+        message = await self._followed(self._backups.RestoreBackup, request, told)
+        return codec.decode(Restoration, message.restoration)
+
+    async def list_restores(self) -> list[Restore]:
+        """Return the restores that were done, the latest first."""
+        response = await self._call(self._backups.ListRestores, backup_pb2.ListRestoresRequest())
+        return [codec.decode(Restore, each) for each in response.restores]
+
     async def get_system_health(self) -> SystemHealth:
         """Return how the server is, component by component, and its score with every reason."""
         request = health_pb2.GetSystemHealthRequest()
@@ -613,6 +744,15 @@ class AsyncClient:
                     raise
                 await asyncio.sleep(delay)
                 attempt += 1
+
+    async def _followed(self, method: Any, request: Any, told: Told | None) -> Any:
+        """Return the last message of what *method* streams, once *told* of the progress in those before."""
+        async for message in self._watch(method, request):
+            if message.WhichOneof("part") != "progress":
+                return message
+            if told is not None:
+                told(codec.decode(BackupProgress, message.progress))
+        raise StreamTruncated("the stream ended before it said what came of it")
 
     async def _watch(self, method: Any, request: Any) -> AsyncIterator[Any]:
         """Yield what *method* streams, for as long as it does."""

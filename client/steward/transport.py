@@ -12,7 +12,7 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 
 from steward import errors
 from steward.types import LIMITS
-from steward.v1 import data_management_service_pb2, health_service_pb2
+from steward.v1 import backup_service_pb2, data_management_service_pb2, health_service_pb2
 
 DEFAULT_PORT = 50051
 DEFAULT_TARGET = f"127.0.0.1:{DEFAULT_PORT}"
@@ -75,7 +75,7 @@ def _repeatable() -> frozenset[str]:
     """Return the request types of the RPCs that the .proto files call idempotent."""
     return frozenset(
         method.input_type.full_name
-        for file in (data_management_service_pb2, health_service_pb2)
+        for file in (data_management_service_pb2, backup_service_pb2, health_service_pb2)
         for service in file.DESCRIPTOR.services_by_name.values()
         for method in service.methods
         if method.GetOptions().idempotency_level != MethodOptions.IDEMPOTENCY_UNKNOWN

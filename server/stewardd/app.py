@@ -8,15 +8,23 @@ import os
 import signal
 import socket
 from contextlib import AsyncExitStack, ExitStack, suppress
+from datetime import UTC, datetime
 from importlib.util import find_spec
+from pathlib import Path
 
+from steward import ids
 from steward.errors import FailedPrecondition
+from steward.types import Restoration
+from stewardd import policy
+from stewardd import restore as restoring
+from stewardd.backup import DIRECTORY, Backups, finished
 from stewardd.config import Config
 from stewardd.lock import Lock
 from stewardd.privacy import Redactor, load_key
 from stewardd.rpc.server import Server
-from stewardd.store import Store, refuse_old_sqlite
+from stewardd.store import FILE, Store, refuse_old_sqlite
 from stewardd.telemetry import Telemetry
+from stewardd.upgrade import upgrade
 
 GARBAGE_AFTER = 20_000  # objects: a batch makes thousands, none in cycles, and looking for those held it up
 
@@ -48,23 +56,26 @@ class App:
             telemetry = Telemetry(level=config.log_level)
             stack.callback(telemetry.close)
             refuse_old_sqlite(allowed=config.allow_old_sqlite)
-            store = await asyncio.to_thread(Store, config.data, telemetry=telemetry)
+            store, applied = await asyncio.to_thread(_opened, config, telemetry)
             stack.push_async_callback(asyncio.to_thread, store.close)
-            given = config.privacy_key.get_secret_value() if config.privacy_key else None
-            redactor = Redactor(load_key(config.data, given=given, fresh=store.fresh))
+            redactor = _redactor(config, fresh=store.fresh)
             await store.claim(redactor)
+            backups = Backups(config.data / DIRECTORY, redactor=redactor)
+            await asyncio.to_thread(backups.clear)
+            await store.change(policy.begun(datetime.now(UTC)))
             server = Server(
                 config=config,
                 store=store,
+                backups=backups,
                 redactor=redactor,
                 telemetry=telemetry,
-                key_source="STEWARD_PRIVACY_KEY" if given else "DATA/privacy.key",
+                key_source="STEWARD_PRIVACY_KEY" if config.privacy_key else "DATA/privacy.key",
             )
             await server.start()
             stack.push_async_callback(server.stop, grace=config.stop_seconds)
             self.target = f"{config.listen.rpartition(':')[0]}:{server.port}"
             lock.say(listen=self.target)
-            telemetry.log.info("server.serving", listen=self.target, data=str(config.data), migrations=store.applied)
+            telemetry.log.info("server.serving", listen=self.target, data=str(config.data), migrations=applied)
             stack.callback(telemetry.log.info, "server.stopping")
             self._stack = stack.pop_all()
 
@@ -95,6 +106,24 @@ def _private(config: Config) -> None:
         raise FailedPrecondition(f"{config.data} cannot be made: {error.strerror}. Give another --data") from None
 
 
+def _redactor(config: Config, *, fresh: bool) -> Redactor:
+    given = config.privacy_key.get_secret_value() if config.privacy_key else None
+    return Redactor(load_key(config.data, given=given, fresh=fresh))
+
+
+def _opened(config: Config, telemetry: Telemetry) -> tuple[Store, list[str]]:
+    """Open the store of *config*, brought up to date; return it and what was applied."""
+
+    def backups() -> Backups:
+        kept = Backups(config.data / DIRECTORY, redactor=_redactor(config, fresh=False))
+        kept.clear()
+        return kept
+
+    applied = upgrade(config.data / FILE, backups, now=lambda: datetime.now(UTC))
+    store = Store(config.data, telemetry=telemetry)
+    return store, [*applied, *store.applied]
+
+
 def migrate(config: Config) -> tuple[list[str], str]:
     """
     Bring the store of *config* up to date; return what was applied, and the version it has now.
@@ -108,9 +137,37 @@ def migrate(config: Config) -> tuple[list[str], str]:
         telemetry = Telemetry(level=config.log_level)
         stack.callback(telemetry.close)
         refuse_old_sqlite(allowed=config.allow_old_sqlite)
-        store = Store(config.data, telemetry=telemetry)
+        store, applied = _opened(config, telemetry)
         stack.callback(store.close)
-        return store.applied, store.schema_version
+        return applied, store.schema_version
+
+
+def restore(config: Config, source: str, *, dry_run: bool, foreign: bool) -> Restoration:
+    """
+    Restore the backup of the id, or in the file, *source* into the store of *config*, which is made when there is none.
+
+    Raises: FailedPrecondition when a daemon holds the store, its key is missing, or as `stewardd.restore.restore`.
+    """
+    _private(config)
+    with ExitStack() as stack:
+        lock = Lock(config.data)
+        stack.callback(lock.release)
+        telemetry = Telemetry(level=config.log_level)
+        stack.callback(telemetry.close)
+        refuse_old_sqlite(allowed=config.allow_old_sqlite)
+        redactor = _redactor(config, fresh=foreign and not (config.data / FILE).exists())
+        backups = Backups(config.data / DIRECTORY, redactor=redactor)
+        backups.clear()
+        path = backups.source(source) if ids.parse(source) else Path(source).resolve()
+        if not path.is_file():
+            raise FailedPrecondition(f"{source} is neither a file nor the id of a backup")
+        store, _ = _opened(config, telemetry)
+        stack.callback(store.close)
+        if not store.fresh:
+            asyncio.run(store.claim(redactor))
+        return finished(
+            restoring.restore(backups, store, path, dry_run=dry_run, foreign=foreign, now=lambda: datetime.now(UTC))
+        )
 
 
 def serve(config: Config) -> None:

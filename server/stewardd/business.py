@@ -26,7 +26,7 @@ from steward.types import (
     InteractionFilter,
     RecordedBusinessMetric,
 )
-from stewardd.days import day_of, pieces_of
+from stewardd.days import day_of, pieces_of, zone_named
 from stewardd.filters import Window, check_filter, conditions, demand, window, within
 from stewardd.privacy import Redactor, total
 from stewardd.receipts import PreparedRecord
@@ -162,7 +162,7 @@ def report(
     """Say what each day of a window brought, by default of the last 30. Raises: InvalidArgument."""
     span = window(since, until, default=DAYS, now=now)
     check_filter(chosen, now=now, prefix="filter.")
-    zone = _zone(time_zone)
+    zone = zone_named(time_zone)
     narrowing = conditions(chosen, redactor=redactor)
     told = Window(min(span.since, LAST), min(span.until or LAST, LAST))
     with store.snapshot():
@@ -179,14 +179,6 @@ def report(
 def _too_long() -> InvalidArgument:
     rule = f"the window must not have more than {MOST_DAYS} days with something in them: ask for a shorter one"
     return InvalidArgument.of(FieldViolation("since", rule))
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name or "UTC")
-    except (KeyError, ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError, a directory is an OSError
-        rule = "must be a name of the IANA time zone database, such as Europe/Berlin"
-        raise InvalidArgument.of(FieldViolation("time_zone", rule)) from None
 
 
 def _days(store: Store, span: Window, narrowing: Sequence[Any], zone: ZoneInfo) -> Iterator[DailyBusiness]:

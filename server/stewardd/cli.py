@@ -11,6 +11,7 @@ import typer
 from steward.errors import Error
 from stewardd import config as settings
 from stewardd.app import migrate as migrate_store
+from stewardd.app import restore as restore_store
 from stewardd.app import serve as run
 
 app = typer.Typer(
@@ -49,6 +50,33 @@ def migrate(data: Data = None) -> None:
     """Bring the schema of a store up to date without serving, and say what was done."""
     applied, version = migrate_store(settings.load(data=data))
     typer.echo(f"applied {', '.join(applied) or 'nothing'}; the schema is {version}")
+
+
+@app.command(short_help="Restore a backup while no daemon serves the store.")
+def restore(
+    source: Annotated[str, typer.Argument(metavar="FILE|ID", help="A backup: a downloaded file, or an id.")],
+    data: Data = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be lost and gained.")] = False,  # noqa: FBT002
+    foreign: Annotated[bool, typer.Option("--foreign", help="Take one of another store or privacy key.")] = False,  # noqa: FBT002
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False,  # noqa: FBT002
+) -> None:
+    """
+    Restore a backup into a store that no daemon serves, all or nothing, and say what was done.
+
+    A store is made where there is none; put its privacy key there first. What was before is a safety backup.
+    """
+    config = settings.load(data=data, log_level="error")
+    if not (dry_run or yes):
+        typer.confirm(f"Replace what is in {config.data} by {source}?", abort=True, err=True)
+    found = restore_store(config, source, dry_run=dry_run, foreign=foreign)
+    for each in found.tables:
+        if each.rows_before or each.rows_after:
+            typer.echo(f"{each.name}: {each.rows_before} rows before, {each.rows_after} after")
+    if found.restore is not None:
+        safety = found.restore.safety_backup_id
+        typer.echo(
+            f"restored {found.backup.id}; what was before is " + (f"the backup {safety}" if safety else "nothing")
+        )
 
 
 def main() -> None:

@@ -44,6 +44,9 @@ class Config(BaseSettings):
     alert_seconds: Annotated[float, Field(ge=0.1, le=3600, description="how often the alert rules are evaluated")] = (
         10.0
     )
+    backup_seconds: Annotated[
+        float, Field(ge=0.1, le=3600, description="how often it is looked whether a backup is due by the policy")
+    ] = 30.0
     drain_seconds: Annotated[
         float, Field(ge=0, le=60, description="how long calls that come while stopping are told to come back")
     ] = 0.2

@@ -1,16 +1,27 @@
 """
 Days as the clocks of a time zone have them: mostly from midnight to midnight, but clocks are set.
 
-Pure.
+Pure, but for the time zone database.
 """
 
 from bisect import bisect_left
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from steward.errors import InvalidArgument
+from steward.types import FieldViolation
 from stewardd.store.times import instant, micros
 
 DAY = timedelta(days=1)
+
+
+def zone_named(name: str) -> ZoneInfo:
+    """Return the time zone of that *name*, UTC of none. Raises: InvalidArgument of the field time_zone."""
+    try:
+        return ZoneInfo(name or "UTC")
+    except (KeyError, ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError, a directory is an OSError
+        rule = "must be a name of the IANA time zone database, such as Europe/Berlin"
+        raise InvalidArgument.of(FieldViolation("time_zone", rule)) from None
 
 
 def day_of(time: datetime, zone: ZoneInfo) -> date:

@@ -7,12 +7,14 @@ How the server is: what each component measures, and what that means.
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from steward.errors import Error
 from steward.types import (
     Alert,
     AlertSeverity,
+    Backup,
+    BackupPolicy,
     Component,
     ComponentStatus,
     Deduction,
@@ -23,16 +25,18 @@ from steward.types import (
     SystemHealth,
     SystemMetrics,
 )
-from stewardd import alerts, metrics, quality
+from stewardd import alerts, metrics, policy, quality
+from stewardd.backup import Backups, Standing
 from stewardd.privacy import RULES_VERSION
 from stewardd.store import SQLITE_VERSION, Store, WriterFacts
 
 SLOW_QUEUE = 1.0  # s that a change may wait before the writer wants attention
 GOOD_SUCCESS_RATE = 0.8  # above it, the performance part of the score is full
+LATE = timedelta(hours=1)  # after which a backup that is due is missed
 MEGABYTE = 1024 * 1024
-UNSPECIFIED, OK, DEGRADED, FAILING = ComponentStatus
+_, OK, DEGRADED, FAILING = ComponentStatus
 NO_DATA = "no data yet"
-NO_BACKUP = "no backup service yet"
+NO_BACKUP = "no backup yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ class Judgements:
     quality: QualityReport
     metrics: SystemMetrics
     firing: tuple[Alert, ...]
+    policy: BackupPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +58,19 @@ class Facts:
     log_bytes: int  # of the write-ahead log
     writer: WriterFacts
     free_bytes: int
+    backups: Standing
     key_source: str
 
 
-def measure(store: Store, *, key_source: str, now: datetime) -> Facts:
-    """Look at *store*, its data and its disk."""
+def measure(store: Store, backups: Backups, *, key_source: str, now: datetime) -> Facts:
+    """Look at *store*, its data, its disk and its *backups*."""
     return Facts(
         judgements=_judgements(store, now),
         database_bytes=store.database_bytes(),
         log_bytes=store.log_bytes(),
         writer=store.facts(),
         free_bytes=shutil.disk_usage(store.path.parent).free,
+        backups=backups.standing(),
         key_source=key_source,
     )
 
@@ -75,6 +82,7 @@ def _judgements(store: Store, now: datetime) -> Judgements | Error:
                 quality=quality.report(store, since=None, until=None, now=now),
                 metrics=metrics.measure(store, now=now),
                 firing=tuple(alerts.firing(store)),
+                policy=policy.current(store),
             )
     except Error as error:
         return error
@@ -86,12 +94,12 @@ def judge(facts: Facts, *, low_disk_bytes: int, now: datetime) -> SystemHealth:
     components = [_store(facts), _writer(facts.writer), _privacy(facts), _disk(facts, low_disk_bytes)]
     if not isinstance(known, Error):
         components += [_quality(known.quality), _performance(known.metrics), _alerts(known.firing)]
-    components.append(Component("backup", UNSPECIFIED, NO_BACKUP))
+        components.append(_backup(facts.backups, known.policy, now))
     return SystemHealth(
         status=max(each.status for each in components),
         components=tuple(components),
         checked_at=now,
-        score=_score(known),
+        score=_score(known, facts.backups),
         sqlite_version=SQLITE_VERSION,
     )
 
@@ -179,10 +187,38 @@ def _alerts(firing: tuple[Alert, ...]) -> Component:
     return Component("alerts", OK, "none is firing", figures)
 
 
+def _backup(standing: Standing, wanted: BackupPolicy, now: datetime) -> Component:
+    last, proven = standing.last, standing.last_verified
+    figures = [Figure("backups", len(standing.backups), "{backup}")]
+    if last is not None:
+        figures.append(Figure("last_backup_age", (now - last.created_at).total_seconds(), "s"))
+    if proven is not None:
+        figures.append(Figure("last_verified_age", (now - proven.created_at).total_seconds(), "s"))
+    status, reason = _judged(standing, policy.due_at(wanted, standing.backups, now=now), now)
+    return Component("backup", status, f"{reason}; {policy.spelled(wanted)}", tuple(figures))
+
+
+def _judged(standing: Standing, due: datetime | None, now: datetime) -> tuple[ComponentStatus, str]:
+    last, proven = standing.last, standing.last_verified
+    verified = f"the last verified one is of {_spelled(proven)}" if proven else "none is verified"
+    known = NO_BACKUP if last is None else f"the last backup is of {_spelled(last)}; {verified}"
+    if standing.damaged:
+        return DEGRADED, f"{standing.damaged} of the files that should be backups are damaged; {known}"
+    if last is not None and last.verification and not last.verification.passed:
+        return DEGRADED, f"the last backup, of {_spelled(last)}, did not pass when it was verified; {verified}"
+    if due is not None and now - due > LATE:
+        return DEGRADED, f"a backup has been due since {due:%Y-%m-%d %H:%M:%S} UTC; {known}"
+    return OK, known
+
+
+def _spelled(backup: Backup) -> str:
+    return f"{backup.created_at:%Y-%m-%d %H:%M:%S} UTC"
+
+
 # The score
 
 
-def _score(known: Judgements | Error) -> HealthScore:
+def _score(known: Judgements | Error, backups: Standing) -> HealthScore:
     if isinstance(known, Error):
         unread = (Deduction(1.0, f"the store cannot be read: {known.message}"),)
         parts = [ScorePart("quality", 0.0, unread), ScorePart("performance", 0.0, unread)]
@@ -191,7 +227,8 @@ def _score(known: Judgements | Error) -> HealthScore:
             ScorePart("quality", known.quality.score, tuple(_quality_deductions(known.quality))),
             _performance_part(known.metrics),
         ]
-    parts.append(ScorePart("backup", 0.0, (Deduction(1.0, f"no complete backup exists: {NO_BACKUP}"),)))
+    missing = Deduction(1.0, "no complete backup exists that was made by hand or by the policy")
+    parts.append(ScorePart("backup", 1.0) if backups.exists else ScorePart("backup", 0.0, (missing,)))
     return HealthScore(
         value=sum(each.value for each in parts) / len(parts),
         parts=tuple(_shared(each, len(parts)) for each in parts),

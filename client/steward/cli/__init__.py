@@ -10,6 +10,7 @@ import typer
 
 from steward.cli import (
     alerts,
+    backup,
     exports,
     figures,
     imports,
@@ -58,6 +59,7 @@ for each in (
 ):
     app.command(each.__name__.rstrip("_"), short_help=whole(each))(each)
 app.add_typer(alerts.app, name="alerts", short_help=whole(alerts.alerts))
+app.add_typer(backup.app, name="backup")
 app.add_typer(imports.app, name="import")
 app.add_typer(exports.app, name="export")
 

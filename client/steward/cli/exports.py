@@ -129,7 +129,7 @@ def table(  # noqa: PLR0917 -- an option for each
         user_roles=tuple(role or ()),
         raw=raw,
     )
-    _export(ask, output=output, force=force, resume=resume, quiet=quiet, json=json)
+    taken(ask, output=output, force=force, resume=resume, quiet=quiet, json=json)
 
 
 @app.command()
@@ -153,7 +153,7 @@ def compliance(  # noqa: PLR0917 -- an option for each
     def ask(_: str) -> Iterator[FilePart]:
         return connected.export_compliance_parts(since=since, until=until, purpose=purpose)
 
-    _export(ask, output=output, force=force, resume=False, quiet=quiet, json=json)
+    taken(ask, output=output, force=force, resume=False, quiet=quiet, json=json)
 
 
 _SELF_PRESSED = (ExportFormat.PARQUET, ExportFormat.ARROW, ExportFormat.XLSX)
@@ -173,7 +173,7 @@ def _asked(method: Callable[..., Iterator[FilePart]], token: str, **fields: Any)
     return method(**fields, resume_token=token)
 
 
-def _export(ask: Ask, *, output: str | None, force: bool, resume: bool, quiet: bool, json: bool) -> None:
+def taken(ask: Ask, *, output: str | None, force: bool, resume: bool, quiet: bool, json: bool) -> None:
     if output == STDOUT:
         with _progress(quiet=quiet or json) as progress:
             _print(_shown(ask(""), progress))

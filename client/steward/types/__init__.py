@@ -24,6 +24,21 @@ from steward.types.analytics import (
     SessionFigures,
     Summary,
 )
+from steward.types.backup import (
+    Backup,
+    BackupPhase,
+    BackupPolicy,
+    BackupProgress,
+    BackupReason,
+    BackupStatus,
+    BackupTable,
+    PruneCause,
+    PruneDecision,
+    Restoration,
+    Restore,
+    RestoredTable,
+    Verification,
+)
 from steward.types.business import BusinessDay, BusinessMetric, BusinessReport, DailyBusiness, RecordedBusinessMetric
 from steward.types.content import ContentAccess, ContentItem, ContentReport, ContentType
 from steward.types.exports import (
@@ -106,6 +121,13 @@ __all__ = [
     "AlertRule",
     "AlertSeverity",
     "AlertState",
+    "Backup",
+    "BackupPhase",
+    "BackupPolicy",
+    "BackupProgress",
+    "BackupReason",
+    "BackupStatus",
+    "BackupTable",
     "BusinessDay",
     "BusinessMetric",
     "BusinessReport",
@@ -149,6 +171,8 @@ __all__ = [
     "MetricPoint",
     "Performance",
     "PerformanceGroup",
+    "PruneCause",
+    "PruneDecision",
     "QualityReport",
     "QualityThresholds",
     "QueryTypeInsight",
@@ -161,6 +185,9 @@ __all__ = [
     "RecordedMetric",
     "Rejection",
     "ResponseTimes",
+    "Restoration",
+    "Restore",
+    "RestoredTable",
     "RoleInsight",
     "RoleQueryType",
     "RpcFigures",
@@ -174,6 +201,7 @@ __all__ = [
     "SystemMetrics",
     "Trend",
     "TrendDirection",
+    "Verification",
     "maker",
     "many_maker",
 ]

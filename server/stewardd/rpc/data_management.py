@@ -82,7 +82,7 @@ class DataManagement(DataManagementServiceServicer):
         self._prepare_on = prepare
         self._exports = exports
         self._conversion_queries = conversion_queries
-        self._tokens = Tokens(redactor, epoch=store.epoch)
+        self._tokens = Tokens(redactor, epochs=store.epochs)
 
     async def RecordInteraction(
         self, request: ingest_pb2.RecordInteractionRequest, context: Any

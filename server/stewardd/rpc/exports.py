@@ -19,6 +19,7 @@ from stewardd import compliance, export, files
 from stewardd.apart import Apart, preload
 from stewardd.privacy import Redactor
 from stewardd.rpc import batches, parts
+from stewardd.rpc.paging import restored
 from stewardd.rpc.parts import Origin
 from stewardd.rpc.readers import Readers
 from stewardd.store import Store
@@ -33,7 +34,8 @@ class Exports:
     """What exports share: a bound on how many there are, and the end of all when the server stops."""
 
     def __init__(self, *, store: Store, redactor: Redactor, telemetry: Telemetry, most: int) -> None:
-        self._origin = Origin(store.path, store.epoch, store.schema_version, redactor)
+        self._store = store
+        self._redactor = redactor
         self._log = telemetry.log
         self._run = Readers(most, name="steward-export")
         self._most = most
@@ -54,14 +56,15 @@ class Exports:
     def interactions(self, request: export_pb2.ExportInteractionsRequest) -> Messages:
         """Yield the parts of the export that *request* asks for. Raises: InvalidArgument, ResourceExhausted."""
         batches.demand_layout(request.layout)
-        place = self._origin.tokens(parts.PROGRESS).read(request)
+        origin = self._origin()
+        place = origin.tokens(parts.PROGRESS).read(request)
         query = export.choose(
             codec.decode(InteractionFilter, request.filter),
             codec.to_optional_time(request, "updated_since"),
-            redactor=self._origin.redactor,
+            redactor=self._redactor,
             now=datetime.now(UTC),
         )
-        return self._relayed(parts.interactions, request.SerializeToString(), query, place)
+        return self._relayed(parts.interactions, origin, request.SerializeToString(), query, place)
 
     def table(self, request: export_pb2.ExportTableRequest) -> Messages:
         """Yield the parts of the file that *request* asks for. Raises: InvalidArgument, ResourceExhausted."""
@@ -75,8 +78,9 @@ class Exports:
             raw=request.raw,
             now=datetime.now(UTC),
         )
-        place = self._origin.tokens(parts.PLACE).read(request)
-        return self._relayed(parts.table, request.SerializeToString(), file, place)
+        origin = self._origin()
+        place = origin.tokens(parts.PLACE).read(request)
+        return self._relayed(parts.table, origin, request.SerializeToString(), file, place)
 
     def compliance(self, request: export_pb2.ExportComplianceRequest) -> Messages:
         """Yield the parts of the archive that *request* asks for. Raises: InvalidArgument, ResourceExhausted."""
@@ -84,19 +88,21 @@ class Exports:
             since=codec.to_optional_time(request, "since"),
             until=codec.to_optional_time(request, "until"),
             purpose=request.purpose,
-            redactor=self._origin.redactor,
+            redactor=self._redactor,
             now=datetime.now(UTC),
         )
-        return self._relayed(parts.compliance, bundle)
+        return self._relayed(parts.compliance, self._origin(), bundle)
 
-    async def _relayed(self, made: Callable[..., Iterator[bytes]], *asked: Any) -> Messages:
-        """Yield what *made* yields, in a process of its own, for the origin, a directory to be made, and *asked*."""
-        with self._place():
+    async def _relayed(self, made: Callable[..., Iterator[bytes]], origin: Origin, *asked: Any) -> Messages:
+        """Yield what *made* yields, in a process of its own, of *origin*, with a directory to be made, for *asked*."""
+        with self.place():
             directory = self._scratch / f"export-{secrets.token_hex(8)}"
-            apart = await self._run(Apart, made, self._origin, directory, *asked)
+            apart = await self._run(Apart, made, origin, directory, *asked)
             try:
                 while (message := await self._run(apart.take)) is not None:
-                    self._go_on()
+                    self.go_on()
+                    if origin.epochs[0] != self._store.epoch:
+                        raise restored()
                     yield message
             except Unavailable as error:
                 self._log.error("export.failed", reason=error.reason)
@@ -105,19 +111,24 @@ class Exports:
                 apart.end()
                 await asyncio.shield(self._run(_cleared, apart, directory))
 
+    def _origin(self) -> Origin:
+        store = self._store
+        return Origin(store.path, tuple(store.epochs), store.schema_version, self._redactor)
+
     @contextmanager
-    def _place(self) -> Iterator[None]:
+    def place(self) -> Iterator[None]:
         """Count one more as under way meanwhile. Raises: ResourceExhausted when there are as many as may be."""
         if self._running >= self._most:
             message = f"{self._most} exports are under way, which is as many as may"
             raise ResourceExhausted(message, reason="TOO_MANY_EXPORTS", retry_after=2.0)
         self._running += 1
+        _begun.set(self._store.epoch)
         try:
             yield
         finally:
             self._running -= 1
 
-    def _go_on(self) -> None:
+    def go_on(self) -> None:
         """Raise Unavailable when those that are under way are to end."""
         if self._stopped:
             raise Unavailable("the server is stopping", reason="STOPPING", retry_after=1.0)

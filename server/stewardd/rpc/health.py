@@ -31,6 +31,7 @@ from steward.types import (
 from steward.v1 import alerts_pb2, health_pb2, performance_pb2
 from steward.v1.health_service_pb2_grpc import HealthServiceServicer
 from stewardd import alerts, health, metrics, performance
+from stewardd.backup import Backups
 from stewardd.privacy import RULES_VERSION, Redactor
 from stewardd.rpc.feed import Feed
 from stewardd.rpc.paging import Tokens, size
@@ -49,6 +50,7 @@ class Health(HealthServiceServicer):
         self,
         *,
         store: Store,
+        backups: Backups,
         redactor: Redactor,
         read: Readers,
         rpcs: Callable[[], tuple[RpcFigures, ...]],
@@ -56,13 +58,14 @@ class Health(HealthServiceServicer):
         low_disk_bytes: int,
     ) -> None:
         self._store = store
+        self._backups = backups
         self._redactor = redactor
         self._read = read
         self._rpcs = rpcs
         self._key_source = key_source
         self._low_disk_bytes = low_disk_bytes
         self._started_at = datetime.now(UTC)
-        self._tokens = Tokens(redactor, epoch=store.epoch)
+        self._tokens = Tokens(redactor, epochs=store.epochs)
         self._alerts: Feed[AlertEvent] = Feed()
         self._looks: Feed[SystemHealth] = Feed()
         self._next_look = 0.0
@@ -192,7 +195,7 @@ class Health(HealthServiceServicer):
 
     async def _look(self) -> SystemHealth:
         now = datetime.now(UTC)
-        facts = await self._read(health.measure, self._store, key_source=self._key_source, now=now)
+        facts = await self._read(health.measure, self._store, self._backups, key_source=self._key_source, now=now)
         return health.judge(facts, low_disk_bytes=self._low_disk_bytes, now=now)
 
     def _tell(self, events: tuple[AlertEvent, ...] | list[AlertEvent]) -> None:

@@ -32,14 +32,14 @@ class Origin:
     """What is exported from."""
 
     path: Path
-    epoch: str
+    epochs: tuple[str, ...]  # the present one first, then those of before it was restored
     schema_version: str
     redactor: Redactor
 
     def tokens(self, packing: struct.Struct) -> Tokens:
         """Return what makes and reads resume tokens."""
         return Tokens(
-            self.redactor, epoch=self.epoch, purpose="export", packing=packing, field="resume_token", beside=()
+            self.redactor, epochs=self.epochs, purpose="export", packing=packing, field="resume_token", beside=()
         )
 
 
@@ -53,7 +53,7 @@ def interactions(
         progress = Progress(*place) if place else export.begin(store)
         header = export_pb2.ExportHeader(
             schema_version=origin.schema_version,
-            epoch=origin.epoch,
+            epoch=origin.epochs[0],
             last_seq=progress.last_seq,
             filter=request.filter,
             resumed_rows=progress.rows,
@@ -88,7 +88,7 @@ def compliance(origin: Origin, scratch: Path, bundle: Bundle) -> Iterator[bytes]
     with closing(Reading(origin.path, cache_kib=CACHE_KIB)) as store:
         stream = _Stream(export_pb2.ExportComplianceResponse, Place(0, 0, 0, 0))
         yield stream.header(origin, archive.NAME, archive.MEDIA_TYPE)
-        for piece in bundle.pieces(store, schema_version=origin.schema_version, epoch=origin.epoch, scratch=scratch):
+        for piece in bundle.pieces(store, schema_version=origin.schema_version, epoch=origin.epochs[0], scratch=scratch):
             yield from stream.chunk(piece)
     yield stream.trailer()
 
@@ -106,7 +106,7 @@ class _Stream:
             name=name,
             media_type=media_type,
             schema_version=origin.schema_version,
-            epoch=origin.epoch,
+            epoch=origin.epochs[0],
             resumed_rows=self._place.rows,
             resumed_bytes=self._place.bytes,
         )

@@ -13,24 +13,28 @@ from grpc_reflection.v1alpha import reflection_pb2 as reflection_messages
 
 from steward.errors import Error, FailedPrecondition
 from steward.types import LIMITS
-from steward.v1 import data_management_service_pb2, health_service_pb2
+from steward.v1 import backup_service_pb2, data_management_service_pb2, health_service_pb2
+from steward.v1.backup_service_pb2_grpc import add_BackupServiceServicer_to_server
 from steward.v1.data_management_service_pb2_grpc import add_DataManagementServiceServicer_to_server
 from steward.v1.health_service_pb2_grpc import add_HealthServiceServicer_to_server
+from stewardd.backup import Backups
 from stewardd.config import Config
 from stewardd.privacy import Redactor
+from stewardd.rpc.backup import BackupService
 from stewardd.rpc.chain import Chain
 from stewardd.rpc.data_management import DataManagement
 from stewardd.rpc.exports import Exports
 from stewardd.rpc.health import Health
 from stewardd.rpc.probe import Probe
 from stewardd.rpc.readers import Readers
+from stewardd.rpc.work import Worker
 from stewardd.scheduler import Scheduler
 from stewardd.store import Store
 from stewardd.telemetry import Telemetry
 
 SERVICES = tuple(
     service.full_name
-    for file in (data_management_service_pb2, health_service_pb2)
+    for file in (data_management_service_pb2, backup_service_pb2, health_service_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
 )
 REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
@@ -55,18 +59,27 @@ class Server:
     """Serves a store on one port, from `start` to `stop`."""
 
     def __init__(
-        self, *, config: Config, store: Store, redactor: Redactor, telemetry: Telemetry, key_source: str
+        self,
+        *,
+        config: Config,
+        store: Store,
+        backups: Backups,
+        redactor: Redactor,
+        telemetry: Telemetry,
+        key_source: str,
     ) -> None:
         self._store = store
         self._read = Readers(config.readers)
         # Apart from the readers: what is to be recorded does not wait for questions that take their time.
         self._prepare = Readers(PREPARERS, name="steward-preparer")
+        self._worker = Worker()
         self._probe = Probe(SERVICES)
         self._chain = Chain(telemetry=telemetry, max_calls=config.max_calls)
         self._server = grpc.aio.server(interceptors=[self._chain], options=OPTIONS)
         self._exports = Exports(store=store, redactor=redactor, telemetry=telemetry, most=config.exports)
         self._health = Health(
             store=store,
+            backups=backups,
             redactor=redactor,
             read=self._read,
             rpcs=telemetry.rpcs,
@@ -74,6 +87,7 @@ class Server:
             low_disk_bytes=config.low_disk_mb * 1024 * 1024,
         )
         self._scheduler = Scheduler(telemetry=telemetry)
+        self._backup_seconds = config.backup_seconds
         self._alert_seconds = config.alert_seconds
         self._drain_seconds = config.drain_seconds
         add_DataManagementServiceServicer_to_server(
@@ -87,6 +101,10 @@ class Server:
             ),
             self._server,
         )
+        self._backups = BackupService(
+            store=store, backups=backups, redactor=redactor, read=self._read, worker=self._worker, exports=self._exports
+        )
+        add_BackupServiceServicer_to_server(self._backups, self._server)
         add_HealthServiceServicer_to_server(self._health, self._server)
         probe_pb2_grpc.add_HealthServicer_to_server(self._probe, self._server)
         self._reflect()
@@ -99,6 +117,7 @@ class Server:
         self._scheduler.every(WATCH, self._watch_store, name="watch-store")
         self._scheduler.every(HEALTH_WATCH, self._health.watch_health, name="watch-health")
         self._scheduler.every(self._alert_seconds, self._health.evaluate_alerts, name="alerts")
+        self._scheduler.every(self._backup_seconds, self._backups.keep_to_the_policy, name="backups")
 
     async def stop(self, *, grace: float) -> None:
         """Say NOT_SERVING, take no more calls, and give those under way *grace* seconds."""
@@ -107,12 +126,15 @@ class Server:
         self._chain.drain()
         self._health.stop_watches()
         self._exports.stop()
+        self._worker.stop()
         await asyncio.sleep(self._drain_seconds)  # later calls gRPC cancels without a word
         await self._server.stop(grace)
         self._store.interrupt()  # nobody waits for what is still being read
-        self._read.close()
-        self._prepare.close()
-        self._exports.close()
+        self._close()
+
+    def _close(self) -> None:
+        for threads in (self._read, self._prepare, self._worker, self._exports):
+            threads.close()
 
     async def _watch_store(self) -> None:
         """Tell probes whether the store can be written, and while it cannot, try whether it can again."""
@@ -125,9 +147,7 @@ class Server:
         try:
             return self._server.add_insecure_port(address)
         except RuntimeError:
-            self._read.close()
-            self._prepare.close()
-            self._exports.close()
+            self._close()
             raise FailedPrecondition(
                 f"{address} cannot be listened on: another server has it, or it is not ours"
             ) from None

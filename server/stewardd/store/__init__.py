@@ -16,14 +16,25 @@ from peewee import SqliteDatabase
 from steward.errors import FailedPrecondition, Unavailable
 from stewardd.privacy import Redactor
 from stewardd.store import database, records, schema
-from stewardd.store.database import SQLITE_VERSION, refuse_old_sqlite
-from stewardd.store.models import Meta
+from stewardd.store.database import SQLITE_ERROR, SQLITE_VERSION, is_full, refuse_old_sqlite
+from stewardd.store.facts import fact, new_epoch, put
+from stewardd.store.models import Meta, Restore
 from stewardd.store.reading import Reading
 from stewardd.store.row import Kept, Record, Row, Stored, Times, record_weight
 from stewardd.store.writer import Writer, WriterFacts
 from stewardd.telemetry import Telemetry
 
-__all__ = ["SQLITE_VERSION", "Reading", "Store", "WriterFacts", "fact", "put", "refuse_old_sqlite"]
+__all__ = [
+    "FILE",
+    "SQLITE_VERSION",
+    "Reading",
+    "Store",
+    "WriterFacts",
+    "fact",
+    "new_epoch",
+    "put",
+    "refuse_old_sqlite",
+]
 
 T = TypeVar("T")
 
@@ -53,12 +64,20 @@ class Store(Reading):
             with database.unreadable(path):
                 self.applied = schema.migrate(self._database)
                 self.schema_version = schema.version(self._database)
-                self.epoch = fact(self._database, "epoch") or self._remember("epoch", secrets.token_hex(8))
+                epoch = fact(self._database, "epoch") or self._remember("epoch", new_epoch())
+                # Its epoch, and then those of before it was restored. Changed in place: tokens look at it.
+                self.epochs: list[str] = [epoch, *_former_epochs(self._database)]
+                self.identity = fact(self._database, "store") or self._remember("store", secrets.token_hex(8))
                 self._writer = Writer(self._database, telemetry=telemetry, now=now)
         except BaseException:
             self._database.close()
             raise
         super().__init__(path)
+
+    @property
+    def epoch(self) -> str:
+        """What is new after each restore."""
+        return self.epochs[0]
 
     @property
     def fresh(self) -> bool:
@@ -107,6 +126,34 @@ class Store(Reading):
         """Write something of no consequence. Raises: what any change raises."""
         await self.change(lambda db: put(db, "tried", str(time.time())))
 
+    @contextmanager
+    def held(self) -> Iterator[SqliteDatabase]:
+        """
+        Have the writer's connection meanwhile, when what waits is written. Whoever comes is told UNAVAILABLE.
+
+        On any thread but the event loop's. Raises: Unavailable.
+        """
+        with self._writer.held() as db:
+            yield db
+
+    def replace(self, held: SqliteDatabase, copy: Path, *, epoch: str) -> None:
+        """
+        Have the store, which is *held*, hold what the *copy* holds, which says it is of that *epoch*: all or nothing.
+
+        Raises: Unavailable when there is no room for it.
+        """
+        before = list(self.epochs)
+        self.epochs.insert(0, "")  # of nothing: what reads on over the change shall not take it for the same store
+        try:
+            database.pour(copy, held)
+        except SQLITE_ERROR as error:
+            self.epochs[:] = before
+            full = "the disk that holds the store is full: nothing was restored"
+            if is_full(error):
+                raise Unavailable(full, reason="STORAGE_FULL", retry_after=1.0) from error
+            raise Unavailable("the store cannot be used at the moment", reason="STORE_UNAVAILABLE") from error
+        self.epochs[0] = epoch
+
     def facts(self) -> WriterFacts:
         """Return how the writer is doing."""
         return self._writer.facts()
@@ -144,15 +191,6 @@ class Store(Reading):
             return put(self._database, name, value)
 
 
-def fact(db: SqliteDatabase, name: str) -> str | None:
-    """Return what the store remembers under *name*, on the writer's thread."""
-    row = Meta.select(Meta.value).where(Meta.name == name).tuples().bind(db).first()
-    return None if row is None else str(row[0])
-
-
-def put(db: SqliteDatabase, name: str, value: str) -> str:
-    """Have the store remember *value* under *name*, on the writer's thread; return it."""
-    Meta.insert(name=name, value=value).on_conflict(conflict_target=[Meta.name], update={Meta.value: value}).bind(
-        db
-    ).execute()
-    return value
+def _former_epochs(db: SqliteDatabase) -> list[str]:
+    rows: Any = Restore.select(Restore.epoch_before).order_by(Restore.number.desc()).tuples().bind(db)
+    return [each for (each,) in rows]

@@ -5,7 +5,7 @@ The one place that is SQLite's own. Peewee takes SQLite from the pysqlite3 wheel
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from peewee import SqliteDatabase
 from steward.errors import Error, FailedPrecondition, Unavailable
 
 _SQLITE: Any = vars(peewee)["sqlite3"]  # the one that Peewee took
+SQLITE_ERROR: type[Exception] = _SQLITE.Error
 SQLITE_VERSION: str = _SQLITE.sqlite_version
 SAFE_SQLITE = (3, 51, 3)  # 3.7.0 to 3.51.2 can corrupt a WAL that two connections reset: https://sqlite.org/wal.html
 APPLICATION_ID = 0x53545744  # STWD
@@ -35,6 +36,13 @@ _WRITER = {
     "journal_size_limit": JOURNAL_LIMIT,
     "cache_size": -64 * 1024,  # KiB
     "busy_timeout": 5000,  # ms
+}
+_COPY = {  # it may be of anyone's making
+    "query_only": "ON",
+    "trusted_schema": "OFF",
+    "cell_size_check": "ON",
+    "mmap_size": 0,
+    "cache_size": -16 * 1024,  # KiB
 }
 _READER = {
     "query_only": "ON",
@@ -69,6 +77,38 @@ def open_writer(path: Path) -> SqliteDatabase:
         for name, value in _WRITER.items():  # only now: the journal mode would stay with another program's file
             database.pragma(name, value, permanent=True)
     return database
+
+
+def open_copy(path: Path, *, shared: bool = False) -> SqliteDatabase:
+    """Open a copy of a store at *path*, which nobody else uses unless it is *shared*, to look into it."""
+    how = "mode=ro" if shared else "immutable=1"
+    return SqliteDatabase(f"{path.as_uri()}?{how}", uri=True, pragmas=_COPY, thread_safe=False)
+
+
+def copy(source: Path, target: Path) -> None:
+    """
+    Copy the store at *source*, all of one moment, to *target*, a file that nobody else uses yet.
+
+    One step on connections of its own: in several steps, each commit of the store's writer would have it begin again.
+    It reads one moment without holding the writer up, and gives Python's lock away meanwhile.
+    """
+    with (
+        closing(_SQLITE.connect(f"{source.as_uri()}?mode=ro", uri=True)) as store,
+        closing(_SQLITE.connect(str(target))) as made,
+    ):
+        made.execute("PRAGMA journal_mode=OFF")  # when it breaks, it is thrown away
+        made.execute("PRAGMA synchronous=OFF")
+        store.backup(made, pages=-1)
+
+
+def pour(copy_path: Path, store: SqliteDatabase) -> None:
+    """
+    Have *store*, open and in no transaction, hold what the copy at *copy_path* holds: all or nothing.
+
+    Who reads it meanwhile sees what was there before.
+    """
+    with closing(_SQLITE.connect(copy_path)) as source:
+        source.backup(store.connection(), pages=-1)
 
 
 @contextmanager
@@ -140,9 +180,14 @@ def reason(error: Exception) -> Exception:
     return first
 
 
+def is_full(error: Exception) -> bool:
+    """Whether *error*, Peewee's or SQLite's own, is for want of room."""
+    return getattr(getattr(error, "orig", error), "sqlite_errorname", "") == "SQLITE_FULL"
+
+
 def explained(error: peewee.DatabaseError) -> Error:
     """Return what *error* of the database means to a caller."""
-    if getattr(getattr(error, "orig", None), "sqlite_errorname", "") == "SQLITE_FULL":
+    if is_full(error):
         full = "the disk that holds the store is full: nothing was stored"
         return Unavailable(full, reason="STORAGE_FULL", retry_after=1.0)
     return Unavailable("the store cannot be used at the moment", reason="STORE_UNAVAILABLE", retry_after=1.0)

@@ -176,4 +176,18 @@ class Alert(Model):
         indexes = ((("started_at", "alert_id"), False), (("ended_at", "rule"), False))
 
 
-MODELS = (Meta, Session, Interaction, ContentAccess, BusinessMetric, MetricPoint, AlertRule, Alert)
+class Restore(Model):
+    """One time that a backup was restored. Goes from store to store."""
+
+    number = AutoIncrementField()
+    restored_at = BigIntegerField()
+    backup_id = TextField()
+    safety_backup_id = TextField()  # '' when there was nothing before
+    epoch_before = TextField()  # tells a token of then from one that is none
+    epoch_after = TextField()
+
+    class Meta:
+        table_name = "restore"
+
+
+MODELS = (Meta, Session, Interaction, ContentAccess, BusinessMetric, MetricPoint, AlertRule, Alert, Restore)

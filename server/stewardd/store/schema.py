@@ -26,6 +26,14 @@ def migrate(database: SqliteDatabase) -> list[str]:
         return list(runner.up())
 
 
+def lacks(database: SqliteDatabase) -> bool:
+    """Whether *database* is a store that lacks what `migrate` would apply, and that no newer Steward was at work on."""
+    with as_file(files("stewardd.store") / "migrations") as directory:
+        steps = Runner(database, str(directory)).status()
+    applied = [each.applied is not None for each in steps]
+    return any(applied) and not all(applied) and all(each.path is not None for each in steps)
+
+
 def version(database: SqliteDatabase) -> str:
     """Return the name of the last migration that *database* has had."""
     (name,) = database.execute_sql("SELECT MAX(name) FROM schema_migration").fetchone()

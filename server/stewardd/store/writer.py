@@ -9,7 +9,8 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -63,6 +64,14 @@ class WriterFacts:
     error: Error | None  # why the last commit failed, if it did
 
 
+class _Hold:
+    """A time in which another thread has the connection."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.ended = threading.Event()
+
+
 class Writer:
     """Runs changes one group after the other. Submit from event loops, close from anywhere."""
 
@@ -75,6 +84,7 @@ class Writer:
         self._lock = threading.Lock()  # over the two counters and closing
         self._rows = self._bytes = 0
         self._closing = False
+        self._hold: _Hold | None = None
         self._awake = threading.Event()  # something waits
         self._company = threading.Event()  # as many wait as are expected
         self._expected = 1
@@ -131,6 +141,29 @@ class Writer:
         self._awake.set()
         self._thread.join()
 
+    @contextmanager
+    def held(self) -> Iterator[SqliteDatabase]:
+        """
+        Write what waits, then hand the connection over meanwhile. Whoever comes is told UNAVAILABLE.
+
+        On any thread. Raises: Unavailable when closing, or held already.
+        """
+        hold = _Hold()
+        with self._lock:
+            if self._closing or self._hold is not None:
+                raise Unavailable("the store is not to be had", reason="STOPPING", retry_after=1.0)
+            self._hold = hold
+        self._company.set()
+        self._awake.set()
+        hold.begun.wait()
+        try:
+            yield self._database
+        finally:
+            self._doubtful = True  # what the connection and the appender remember may not be so any more
+            with self._lock:
+                self._hold = None
+            hold.ended.set()
+
     # On the event loop
 
     def _submit(self, work: Any, rows: int, size: int) -> asyncio.Future[Any]:
@@ -138,6 +171,8 @@ class Writer:
         with self._lock:
             if self._closing:
                 raise Unavailable("the server is stopping", reason="STOPPING", retry_after=1.0)
+            if self._hold is not None:
+                raise Unavailable("a backup is being restored", reason="RESTORING", retry_after=1.0)
             if self._rows and (self._rows + rows > MOST_QUEUED_ROWS or self._bytes + size > MOST_QUEUED_BYTES):
                 raise ResourceExhausted(
                     "more is being written than the disk takes", reason="QUEUE_FULL", retry_after=0.1
@@ -161,8 +196,12 @@ class Writer:
             self._awake.clear()
             self._company.clear()
             group = self._gather()
+            hold = self._hold
             if group:
                 self._write(group)
+            elif hold is not None and not hold.begun.is_set():
+                hold.begun.set()
+                hold.ended.wait()
             elif self._closing:
                 return
 
@@ -181,7 +220,7 @@ class Writer:
             job = self._waiting.popleft()
             rows += job.rows
             group.append(job)
-        if self._waiting or self._closing:
+        if self._waiting or self._closing or self._hold is not None:
             self._awake.set()
             self._company.set()
         return group

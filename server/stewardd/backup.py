@@ -1,0 +1,434 @@
+"""
+Backups: made of a store that is in use, and kept as files in a directory, each whole or not there.
+
+What takes its time is a generator of how far it has come, to be run on a thread. A file is found by its id alone, which
+is parsed and spelled anew: nothing that a caller says gets into a path.
+"""
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+import zstandard
+
+from steward import ids
+from steward.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
+from steward.types import (
+    Backup,
+    BackupPhase,
+    BackupPolicy,
+    BackupProgress,
+    BackupReason,
+    BackupTable,
+    FieldViolation,
+    PruneDecision,
+    Verification,
+)
+from stewardd import manifest
+from stewardd.manifest import Manifest, damaged
+from stewardd.policy import decide
+from stewardd.privacy import RULES_VERSION, Redactor
+from stewardd.store import SQLITE_VERSION, copies
+from stewardd.store.copies import Contents
+from stewardd.store.times import instant, micros
+
+T = TypeVar("T")
+Steps = Generator[BackupProgress, None, T]
+
+COUNTED = (BackupReason.MANUAL, BackupReason.SCHEDULED)  # what is asked for when one asks whether a backup exists
+DIRECTORY = "backups"  # in the data directory
+SUFFIX = ".db.zst"
+_NAME = re.compile(rf"([0-9a-f-]{{36}}){re.escape(SUFFIX)}")
+_NOTE = ".verified"  # what came of verifying it
+_SCRATCH = ".scratch"  # what is under way; a crash may leave it
+# Two threads, with less under way at a time than they would have by themselves: half the memory, the same size.
+_COMPRESSION = zstandard.ZstdCompressionParameters.from_level(3, threads=2, job_size=2**20)
+_WINDOW = 2**27  # bytes: the most that zstd's own command unpacks by default
+_SIP = 64 * 1024  # bytes of it at a time
+CHUNK = 1024 * 1024  # bytes of a download
+_BLOCK = 4 * 1024 * 1024  # bytes at a time: each change of hands of Python's lock may hold those up who record
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What there is of backups."""
+
+    backups: tuple[Backup, ...]  # the complete ones, the latest first
+    damaged: int  # files that are called so and are none
+
+    @property
+    def last(self) -> Backup | None:
+        """The latest."""
+        return self.backups[0] if self.backups else None
+
+    @property
+    def last_verified(self) -> Backup | None:
+        """The latest that passed when it was last verified."""
+        return next((each for each in self.backups if each.verification and each.verification.passed), None)
+
+    @property
+    def exists(self) -> bool:
+        """Whether one was made by hand or by the policy that is not known to be damaged."""
+        return any(
+            each.reason in COUNTED and (not each.verification or each.verification.passed) for each in self.backups
+        )
+
+
+class Backups:
+    """The backups in a directory, under one privacy key."""
+
+    def __init__(self, directory: Path, *, redactor: Redactor) -> None:
+        self._directory = directory
+        self._redactor = redactor
+        self.fingerprint = redactor.fingerprint()
+
+    def clear(self) -> None:
+        """Remove what a crash left in the directory."""
+        for left in self._directory.glob(f"*{_SCRATCH}"):
+            shutil.rmtree(left)
+        for note in self._directory.glob(f"*{_NOTE}"):
+            if not note.with_suffix(SUFFIX).exists():
+                note.unlink()
+
+    def create(self, store: Path, *, reason: BackupReason, now: datetime) -> Steps[Backup]:
+        """
+        Make a backup of the *store*, a file that may be in use, of a moment not before *now*; return it when on disk.
+
+        Raises: Unavailable when there is no room, or the store cannot be read; nothing is then left.
+        """
+        key = ids.mint()
+        with self.scratch(key) as scratch:
+            plain, packed = _new(scratch / "plain"), _new(scratch / "packed")
+            size = store.stat().st_size
+            yield BackupProgress(BackupPhase.COPYING, 0, size)
+            copies.take(store, plain)
+            found = copies.contents(plain)
+            with packed.open("wb") as file:
+                sizes = yield from _pack(plain, file)
+                made = Backup(
+                    id=key,
+                    created_at=now,
+                    reason=reason,
+                    **sizes,
+                    tables=tuple(BackupTable(*each) for each in found.tables),
+                    newest_seq=found.newest_seq,
+                    newest_recorded_at=None if found.newest_recorded_at is None else instant(found.newest_recorded_at),
+                    store=found.store,
+                    epoch=found.epoch,
+                    schema_version=found.schema_version,
+                    program_version=version("steward-data"),
+                    sqlite_version=SQLITE_VERSION,
+                    redaction_rules_version=RULES_VERSION,
+                    key_fingerprint=self.fingerprint,
+                )
+                file.write(manifest.sealed(made, self._redactor))
+                file.flush()
+                os.fsync(file.fileno())
+            packed.rename(self._path(key))
+            _sync(self._directory)
+        return made
+
+    def verify(self, backup_id: str, *, now: datetime) -> Steps[Verification]:
+        """
+        Verify a backup by its digests and by a trial restore; keep and return what came of it.
+
+        Raises: InvalidArgument, NotFound; Unavailable when there is no room.
+        """
+        key = parsed(backup_id)
+        started = time.monotonic()
+        with self.scratch(key) as scratch:
+            try:
+                known = self._manifest(key).backup
+                problems = yield from self.unpack(known, self._path(key), scratch / "plain")
+            except FailedPrecondition as error:
+                problems = [error.message]
+            done = Verification(now, not problems, tuple(problems), time.monotonic() - started)
+            note = _new(scratch / "note")
+            with note.open("wb") as file:
+                file.write(manifest.noted(key, done, self._redactor))
+                file.flush()
+                os.fsync(file.fileno())
+            note.rename(self._directory / f"{key}{_NOTE}")
+            _sync(self._directory)
+        return done
+
+    def trusted(self, source: Path, *, foreign: bool) -> Backup:
+        """
+        Return what the backup in the file *source* is, of another key only when *foreign*.
+
+        Raises: NotFound, FailedPrecondition when it is damaged or not to be trusted.
+        """
+        with _opened(source) as file:
+            found = manifest.read(file)
+        if not (foreign or found.authentic(self._redactor)):
+            if found.backup.key_fingerprint != self.fingerprint:
+                raise FailedPrecondition(
+                    "this backup was made under another privacy key: --foreign takes it all the same, "
+                    "but its sessions will not be found by their session_id",
+                    reason="OTHER_KEY",
+                )
+            raise damaged("its manifest was not written under this privacy key")
+        return found.backup
+
+    def unpack(self, backup: Backup, source: Path, target: Path) -> Steps[list[str]]:
+        """Unpack *backup*, in the file *source*, to *target*, a new file; return what is wrong with it."""
+        with _opened(source) as packed, _new(target).open("wb") as plain:
+            problem = yield from _unpack(packed, plain, backup)
+        if problem:
+            return [problem]
+        yield BackupProgress(BackupPhase.CHECKING, 0, 0)
+        problems = copies.complaints(target)
+        if not problems and _described(copies.contents(target)) != _described(backup):
+            problems.append("its rows are not those that its manifest says")
+        return problems
+
+    def source(self, backup_id: str) -> Path:
+        """Return where the file of a backup is, or would be. Raises: InvalidArgument."""
+        return self._path(parsed(backup_id))
+
+    def delete(self, backup_id: str) -> None:
+        """Delete a backup, damaged or not. Raises: InvalidArgument, NotFound, Unavailable."""
+        key = parsed(backup_id)
+        with _writing():
+            try:
+                self._path(key).unlink()
+            except FileNotFoundError:
+                raise _unknown() from None
+            (self._directory / f"{key}{_NOTE}").unlink(missing_ok=True)
+            _sync(self._directory)
+
+    def prune(self, policy: BackupPolicy, *, dry_run: bool, now: datetime) -> list[PruneDecision]:
+        """Delete what may go by *policy*, unless it is a *dry_run*; say of each backup what becomes of it, and why."""
+        decisions = decide(self.listed(), policy, now=now)
+        for each in decisions:
+            if each.goes and not dry_run:
+                self.delete(each.id)
+        return decisions
+
+    def make_scheduled(self, store: Path, policy: BackupPolicy, *, now: Callable[[], datetime]) -> Steps[Verification]:
+        """Make a backup of the *store* by *policy*, verify it, and when it passes delete what may go."""
+        made = yield from self.create(store, reason=BackupReason.SCHEDULED, now=now())
+        verification = yield from self.verify(made.id, now=now())
+        if verification.passed:
+            self.prune(policy, dry_run=False, now=now())
+        return verification
+
+    def file(self, backup_id: str) -> tuple[Backup, int]:
+        """Return a backup and the size of its file. Raises: as get."""
+        found = self.get(backup_id)
+        return found, self._path(found.id).stat().st_size
+
+    def block(self, backup_id: str, place: int) -> bytes:
+        """Return the bytes of a backup's file from a *place* on, b'' at its end. Raises: NotFound."""
+        with _opened(self.source(backup_id)) as file:
+            file.seek(place)
+            return file.read(CHUNK)
+
+    def listed(self) -> list[Backup]:
+        """Return the complete backups, the latest first."""
+        return list(self.standing().backups)
+
+    def standing(self) -> Standing:
+        """Return what there is."""
+        found, damaged = [], 0
+        for path in self._directory.glob(f"*{SUFFIX}"):
+            if named := _NAME.fullmatch(path.name):
+                try:
+                    found.append(self._noted(self._manifest(named[1]).backup))
+                except FailedPrecondition:
+                    damaged += 1
+                except NotFound:  # deleted meanwhile, or a link
+                    continue
+        latest_first = sorted(found, key=lambda each: (each.created_at, each.id), reverse=True)
+        return Standing(tuple(latest_first), damaged)
+
+    def page(
+        self, *, reasons: Sequence[int], after: tuple[int, bytes] | None, limit: int
+    ) -> list[tuple[tuple[int, bytes], Backup]]:
+        """Return the first *limit* backups, those for *reasons* if it has any, that come *after* a place."""
+        chosen = [each for each in self.listed() if not reasons or each.reason in reasons]
+        placed = [((micros(each.created_at), each.id.encode()), each) for each in chosen]
+        return [each for each in placed if after is None or each[0] < after][:limit]
+
+    def get(self, backup_id: str) -> Backup:
+        """Return a backup. Raises: InvalidArgument, NotFound, FailedPrecondition when it is damaged."""
+        return self._noted(self._manifest(parsed(backup_id)).backup)
+
+    def _noted(self, backup: Backup) -> Backup:
+        """Return *backup* with what came of verifying it."""
+        try:
+            note = (self._directory / f"{backup.id}{_NOTE}").read_bytes()
+        except OSError:
+            return backup
+        return replace(backup, verification=manifest.read_note(note, backup.id, self._redactor))
+
+    def _manifest(self, key: str) -> Manifest:
+        """Return the manifest of the backup *key*. Raises: NotFound, FailedPrecondition when it is damaged."""
+        with _opened(self._path(key)) as file:
+            found = manifest.read(file)
+        if not found.authentic(self._redactor):
+            raise damaged("its manifest was not written under this privacy key")
+        if found.backup.id != key:
+            raise damaged(f"it is the backup {found.backup.id} under another name")
+        return found
+
+    def _path(self, key: str) -> Path:
+        return self._directory / f"{key}{SUFFIX}"
+
+    @contextmanager
+    def scratch(self, key: str) -> Iterator[Path]:
+        """Have a directory for what is under way. Raises: Unavailable when there is no room for it."""
+        place = self._directory / f"{key}{_SCRATCH}"
+        with _writing():
+            if not self._directory.exists():
+                self._directory.mkdir(mode=0o700)
+                _sync(self._directory.parent)
+            place.mkdir(mode=0o700)
+            try:
+                yield place
+            finally:
+                shutil.rmtree(place)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)  # a link could lead out of the directory
+    except OSError:
+        raise _unknown() from None
+    with os.fdopen(handle, "rb") as file:
+        yield file
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+        why = "is full" if full else f"cannot be written: {error.strerror}"
+        message = f"the disk that holds the backups {why}: nothing was done"
+        raise Unavailable(message, reason="BACKUP_STORAGE_FULL", retry_after=60.0) from error
+
+
+def _unknown() -> NotFound:
+    return NotFound("no backup has this id", reason="BACKUP_NOT_FOUND")
+
+
+def finished(steps: Steps[T]) -> T:
+    """Do all *steps* at once, and return what comes of them."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+
+def parsed(backup_id: str) -> str:
+    """Return *backup_id* as it is spelled. Raises: InvalidArgument when it is none."""
+    key = ids.parse(backup_id)
+    if key is None:
+        raise InvalidArgument.of(FieldViolation("id", "must be the id of a backup, as they are listed"))
+    return ids.spell(key)
+
+
+def _pack(plain: Path, packed: BinaryIO) -> Steps[dict[str, Any]]:
+    """Compress *plain* into *packed*; return the sizes and digests of both."""
+    before, after = hashlib.sha256(), hashlib.sha256()
+    size, done, stored = plain.stat().st_size, 0, 0
+    compressor = zstandard.ZstdCompressor(compression_params=_COMPRESSION).compressobj(size=size)
+    with plain.open("rb", buffering=0) as file:
+        while True:
+            yield BackupProgress(BackupPhase.PACKING, done, size)
+            block = file.read(_BLOCK)
+            piece = compressor.compress(block) if block else compressor.flush()
+            before.update(block)
+            after.update(piece)
+            packed.write(piece)
+            done, stored = done + len(block), stored + len(piece)
+            if not block:
+                break
+    return {
+        "plain_bytes": done,
+        "plain_sha256": before.hexdigest(),
+        "stored_bytes": stored,
+        "stored_sha256": after.hexdigest(),
+    }
+
+
+def _unpack(packed: BinaryIO, plain: BinaryIO, backup: Backup) -> Steps[str]:
+    """Write what *packed* unpacks to into *plain*; return what is wrong with it, '' when it is what *backup* says."""
+    before: Any = _Digested(packed, backup.stored_bytes)
+    after, done = hashlib.sha256(), 0
+    with zstandard.ZstdDecompressor(max_window_size=_WINDOW).stream_reader(before, read_size=_SIP) as reader:
+        while True:
+            yield BackupProgress(BackupPhase.UNPACKING, done, backup.plain_bytes)
+            try:
+                block = reader.read(_BLOCK)
+            except zstandard.ZstdError:
+                return "its content cannot be unpacked"
+            if not block:
+                break
+            done += len(block)
+            if done > backup.plain_bytes:
+                return "it unpacks to more than its manifest says"
+            after.update(block)
+            plain.write(block)
+    while before.read(_BLOCK):
+        pass
+    if before.hexdigest() != backup.stored_sha256:
+        return "its content is not what was stored"
+    if (done, after.hexdigest()) != (backup.plain_bytes, backup.plain_sha256):
+        return "it unpacks to something else than was packed"
+    return ""
+
+
+class _Digested:
+    """The first bytes of a file, with the digest of those that were read."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        file.seek(0)
+        self._file = file
+        self._left = size
+        self._digest = hashlib.sha256()
+
+    def read(self, size: int) -> bytes:
+        block = self._file.read(min(size, self._left))
+        self._left -= len(block)
+        self._digest.update(block)
+        return block
+
+    def hexdigest(self) -> str:
+        return self._digest.hexdigest()
+
+
+def _described(found: Backup | Contents) -> tuple[object, ...]:
+    """Return what both a manifest and a look at the content say."""
+    tables: Any = found.tables
+    rows = [(each.name, each.rows) if isinstance(each, BackupTable) else each for each in tables]
+    return rows, found.newest_seq, found.store, found.epoch, found.schema_version
+
+
+def _new(path: Path) -> Path:
+    """Make an empty file at *path*, for its owner only."""
+    path.touch(mode=0o600, exist_ok=False)
+    return path
+
+
+def _sync(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,131 @@
+"""
+Restores: a backup becomes what the store holds, all or nothing, while the store is in use or while it is not.
+
+What must outlive a restore is taken over from the store to the copy before the copy replaces it: HEIRLOOMS.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from peewee import SqliteDatabase
+
+from steward.errors import FailedPrecondition
+from steward.types import Backup, BackupPhase, BackupProgress, BackupReason, Restoration, Restore, RestoredTable
+from stewardd import policy
+from stewardd.backup import Backups, Steps
+from stewardd.manifest import damaged
+from stewardd.store import Store, copies, fact, new_epoch, put, succession
+from stewardd.store.models import Restore as Restores
+from stewardd.store.times import instant, micros
+
+
+def restore(
+    backups: Backups, store: Store, source: Path, *, dry_run: bool, foreign: bool, now: Callable[[], datetime]
+) -> Steps[Restoration]:
+    """
+    Restore the backup in the file *source* into the *store*, or with *dry_run* say what that would do.
+
+    From the safety backup on whoever writes is told UNAVAILABLE, so that what is acknowledged is in that backup or in
+    the store. Raises: FailedPrecondition when it is damaged, newer than this Steward, or of another store or key and
+    not *foreign*; Unavailable when there is no room. The store is then what it was.
+    """
+    wanted = backups.trusted(source, foreign=foreign)
+    if not (foreign or store.fresh or wanted.store == store.identity):
+        raise FailedPrecondition(
+            "this backup is of another store: --foreign takes it all the same", reason="OTHER_STORE"
+        )
+    if dry_run:
+        return _restoration(wanted, copies.contents(store.path, shared=True), None)
+    with backups.scratch(wanted.id) as scratch:
+        copy = scratch / "copy"
+        problems = yield from backups.unpack(wanted, source, copy)
+        if problems:
+            raise damaged(problems[0])
+        succession.bring_up_to_date(copy)
+        with store.held() as held:
+            before = copies.contents(store.path, shared=True)
+            safety = ""
+            if not store.fresh:
+                made = yield from backups.create(store.path, reason=BackupReason.SAFETY, now=now())
+                safety = made.id
+            yield BackupProgress(BackupPhase.RESTORING, 0, wanted.plain_bytes)
+            done = Restore(now(), wanted.id, safety, store.epoch, new_epoch())
+            heirlooms = () if store.fresh else HEIRLOOMS
+            succession.take_over(copy, held, (*heirlooms, _keyed(backups.fingerprint), _noted(done)))
+            store.replace(held, copy, epoch=done.epoch_after)
+    return _restoration(wanted, before, done)
+
+
+def restores(store: Store) -> list[Restore]:
+    """Return the restores that were done, the latest first."""
+    rows = store.rows(Restores.select(*_FIELDS).order_by(Restores.number.desc()))
+    return [Restore(instant(at), *rest) for at, *rest in rows]
+
+
+_FIELDS = (
+    Restores.restored_at,
+    Restores.backup_id,
+    Restores.safety_backup_id,
+    Restores.epoch_before,
+    Restores.epoch_after,
+)
+
+
+def _restoration(backup: Backup, before: copies.Contents, done: Restore | None) -> Restoration:
+    rows: dict[str, list[int]] = {name: [count, 0] for name, count in before.tables}
+    for table in backup.tables:
+        rows.setdefault(table.name, [0, 0])[1] = table.rows
+    newest = before.newest_recorded_at
+    return Restoration(
+        backup=backup,
+        tables=tuple(RestoredTable(name, *counts) for name, counts in sorted(rows.items())),
+        newest_before=None if newest is None else instant(newest),
+        newest_after=backup.newest_recorded_at,
+        restore=done,
+    )
+
+
+# What is taken over
+
+
+def _identity(store: SqliteDatabase, copy: SqliteDatabase) -> None:
+    """The store stays the one it is, whatever the backup is of."""
+    put(copy, "store", fact(store, "store") or "")
+
+
+def _policy(store: SqliteDatabase, copy: SqliteDatabase) -> None:
+    """The policy is that of now: a backup may be from before it was set."""
+    wanted = fact(store, policy.POLICY)
+    if wanted is not None:
+        put(copy, policy.POLICY, wanted)
+
+
+def _history(store: SqliteDatabase, copy: SqliteDatabase) -> None:
+    """The restores since the backup was made did happen."""
+    known = {row[0] for row in copy.execute_sql("SELECT epoch_after FROM restore")}
+    rows: Any = Restores.select(*_FIELDS).order_by(Restores.number).tuples().bind(store)
+    for row in [each for each in rows if each[-1] not in known]:
+        _add(copy, row)
+
+
+HEIRLOOMS: tuple[succession.Heirloom, ...] = (_identity, _policy, _history)
+
+
+def _keyed(fingerprint: str) -> succession.Heirloom:
+    """Have the copy belong to the key in use, whatever key it is of."""
+    return lambda _, copy: put(copy, "key", fingerprint)
+
+
+def _noted(done: Restore) -> succession.Heirloom:
+    def note(_: SqliteDatabase, copy: SqliteDatabase) -> None:
+        put(copy, "epoch", done.epoch_after)
+        values = (done.backup_id, done.safety_backup_id, done.epoch_before, done.epoch_after)
+        _add(copy, (micros(done.restored_at), *values))
+
+    return note
+
+
+def _add(copy: SqliteDatabase, row: tuple[Any, ...]) -> None:
+    Restores.insert(dict(zip(_FIELDS, row, strict=True))).bind(copy).execute()

@@ -1,0 +1,591 @@
+"""
+Backups: made while the store is in use, whole or not there, and found by their ids alone.
+
+The policy and what it prunes, downloads, get_backup_status and set_backup_policy, are in tests/test_backup_policy.py:
+prune_backups, download_backup. What is restored, restore_backup and list_restores, is in tests/test_restore.py.
+"""
+
+import asyncio
+import hashlib
+import importlib
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+
+from steward import (
+    Backup,
+    BackupProgress,
+    BackupReason,
+    Client,
+    ComponentStatus,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+    Unavailable,
+    ids,
+)
+from stewardd import manifest
+from stewardd.backup import Backups
+from stewardd.privacy import Redactor, load_key
+from stewardd.rpc.work import Worker
+from stewardd.testing import running_server, wait
+from tests.samples import interaction, recorded
+
+SQLITE: Any = importlib.import_module("sqlite3")
+with suppress(ImportError):
+    SQLITE = importlib.import_module("pysqlite3.dbapi2")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """The data directory of the server."""
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def client(data: Path) -> Iterator[Client]:
+    """A client of a server on *data*, with three interactions."""
+    with running_server(data) as server, Client(server.target) as connected:
+        recorded(connected, *(interaction(query=f"question {number}") for number in range(3)))
+        yield connected
+
+
+def path_of(data: Path, backup: Backup) -> Path:
+    """Return the file of *backup*."""
+    return data / "backups" / f"{backup.id}.db.zst"
+
+
+def unpacked(path: Path) -> bytes:
+    """Return what any Zstandard program unpacks of a backup's file."""
+    with path.open("rb") as file:
+        return zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True).read()
+
+
+def opened(path: Path, scratch: Path) -> Any:
+    """Return the store in a backup's file, unpacked into *scratch*."""
+    scratch.write_bytes(unpacked(path))
+    return closing(SQLITE.connect(scratch))
+
+
+# Making
+
+
+def test_a_backup_is_a_store(client: Client, data: Path, tmp_path: Path) -> None:
+    """
+    Any Zstandard program unpacks a file in which is what was acknowledged before, as the manifest says.
+    """
+    told: list[BackupProgress] = []
+
+    made = client.create_backup(told=told.append)
+
+    content = unpacked(path_of(data, made))
+    with opened(path_of(data, made), tmp_path / "copy.db") as db:
+        questions = [each for (each,) in db.execute("SELECT query FROM interaction ORDER BY seq")]
+        rows = {table.name: db.execute(f"SELECT COUNT(*) FROM {table.name}").fetchone()[0] for table in made.tables}  # noqa: S608 -- ours
+    assert ["question 0", "question 1", "question 2"] == questions
+    assert rows == {table.name: table.rows for table in made.tables}
+    assert (made.plain_bytes, made.plain_sha256) == (len(content), hashlib.sha256(content).hexdigest())
+    assert (BackupReason.MANUAL, 3) == (made.reason, made.newest_seq)
+    assert all(0 <= each.done_bytes <= each.total_bytes for each in told)
+
+
+def test_a_manifest_says_whose_it_is(client: Client) -> None:
+    """
+    The epoch, the versions and the key are those of the server.
+    """
+    info = client.get_server_info()
+
+    made = client.create_backup()
+
+    newest = next(client.list_interactions())
+    assert (info.epoch, info.schema_version, info.sqlite_version, info.redaction_rules_version) == (
+        made.epoch,
+        made.schema_version,
+        made.sqlite_version,
+        made.redaction_rules_version,
+    )
+    assert (info.key_fingerprint, info.version, newest.recorded_at) == (
+        made.key_fingerprint,
+        made.program_version,
+        made.newest_recorded_at,
+    )
+
+
+def test_a_backup_is_its_owners_only(client: Client, data: Path) -> None:
+    """
+    Nobody else may read the file or the directory, and nothing else is left in it.
+    """
+    made = client.create_backup()
+
+    assert [path_of(data, made)] == list((data / "backups").iterdir())
+    assert (0o700, 0o600) == tuple(path.stat().st_mode & 0o777 for path in (data / "backups", path_of(data, made)))
+
+
+def test_an_empty_store_can_be_backed_up() -> None:
+    """
+    Nothing recorded is a backup too.
+    """
+    with running_server() as server, Client(server.target) as client:
+        made = client.create_backup()
+
+    assert (0, None) == (made.newest_seq, made.newest_recorded_at)
+
+
+def test_the_store_is_the_same_one_after_a_restart(client: Client, data: Path) -> None:
+    """
+    Two backups are of one store, whatever happened between.
+    """
+    first = client.create_backup()
+    client.close()
+    with running_server(data.parent / "other") as server, Client(server.target) as other:
+        foreign = other.create_backup()
+
+    assert first.store != foreign.store
+    assert first.key_fingerprint != foreign.key_fingerprint
+
+
+# Showing
+
+
+def test_backups_are_listed_newest_first_page_by_page(client: Client) -> None:
+    """
+    Create, list and get say the same of each.
+    """
+    made = [client.create_backup() for _ in range(5)]
+
+    assert made[::-1] == list(client.list_backups(page_size=2))
+    assert made == [client.get_backup(each.id) for each in made]
+    assert made[::-1] == list(client.list_backups(reasons=[BackupReason.MANUAL], page_size=2))
+    assert [] == list(client.list_backups(reasons=[BackupReason.SAFETY]))
+
+
+EVIL = [
+    "",
+    "../steward",
+    "..\\steward",
+    "/etc/passwd",
+    "a\0b",
+    "a\uff0fb",
+    "\u2215etc",
+    "x" * 5000,
+    "-rf",
+    "CON",
+    "%2e%2e%2f",
+    "{}\n",
+    " {}",
+    "{}/../{}",
+    "{}\0",
+]
+
+
+@pytest.mark.parametrize("number", range(len(EVIL)))
+def test_a_name_that_is_no_id_is_refused(client: Client, number: int) -> None:
+    """
+    Whatever could be a path is told that it is no id of a backup.
+    """
+    made = client.create_backup()
+
+    with pytest.raises(InvalidArgument) as caught:
+        client.get_backup(EVIL[number].format(made.id, made.id))
+
+    assert ["id"] == [each.field for each in caught.value.violations]
+
+
+def test_an_id_in_capitals_is_the_same_id(client: Client) -> None:
+    """
+    As ids of interactions are.
+    """
+    made = client.create_backup()
+
+    assert made == client.get_backup(made.id.upper())
+
+
+def test_an_unknown_backup_is_not_found(client: Client) -> None:
+    """
+    Its reason says what was not found.
+    """
+    with pytest.raises(NotFound) as caught:
+        client.get_backup(ids.mint())
+
+    assert "BACKUP_NOT_FOUND" == caught.value.reason
+
+
+def test_a_link_out_of_the_directory_is_not_followed(client: Client, data: Path, tmp_path: Path) -> None:
+    """
+    What is not a file in the directory is no backup, even when what it leads to is.
+    """
+    made = client.create_backup()
+    path_of(data, made).rename(tmp_path / "elsewhere")
+    path_of(data, made).symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(NotFound):
+        client.get_backup(made.id)
+    assert [] == list(client.list_backups())
+
+
+def damages(content: bytes, other: bytes) -> list[bytes]:
+    """Return *content* in many ways damaged, some of them with parts of the *other*."""
+    tail = len(content) - 1000
+    return [
+        b"",
+        content[:-1],
+        content[: len(content) // 2],
+        content + b"\0",
+        b"STEWARD1",
+        content[:10] + content[11:],
+        content[:tail] + content[tail:].replace(b'"MANUAL"', b'"SAFETY"'),
+        content[:tail] + content[tail:].replace(b'"reason"', b'"season"'),
+        other,
+        content[:-12] + b"\xff\xff\xff\x7f" + content[-8:],
+        content[:-12] + b"\x01\x00\x00\x00" + content[-8:],
+    ]
+
+
+@pytest.mark.parametrize("number", range(11))
+def test_what_is_not_a_complete_backup_is_not_listed(client: Client, data: Path, number: int) -> None:
+    """
+    Truncated, lengthened, of another name or with another manifest: it is not listed, and asked for it says why.
+    """
+    made, other = client.create_backup(), client.create_backup()
+    content = path_of(data, made).read_bytes()
+    damaged = damages(content, path_of(data, other).read_bytes())
+    path_of(data, made).write_bytes(damaged[number])
+
+    with pytest.raises(FailedPrecondition) as caught:
+        client.get_backup(made.id)
+
+    assert len(damaged) == 11
+    assert content != damaged[number]
+    assert "BACKUP_DAMAGED" == caught.value.reason
+    assert [other] == list(client.list_backups())
+
+
+def test_a_backup_of_another_key_is_not_listed(client: Client, data: Path) -> None:
+    """
+    A manifest counts only under the key that the server has.
+    """
+    made = client.create_backup()
+    with path_of(data, made).open("rb") as file:
+        mine = manifest.read(file)
+
+    assert mine.authentic(redactor(data))
+    assert not mine.authentic(Redactor(bytes(32)))
+
+
+def test_what_a_crash_left_is_cleaned_at_start(data: Path) -> None:
+    """
+    Half a backup is gone, a whole one and what is not ours stays.
+    """
+    with running_server(data) as server, Client(server.target) as client:
+        made = client.create_backup()
+    left = data / "backups" / f"{ids.mint()}.scratch"
+    left.mkdir()
+    (left / "plain").write_bytes(b"half")
+    (data / "backups" / "README").write_text("mine")
+
+    with running_server(data) as server, Client(server.target) as client:
+        found = list(client.list_backups())
+
+    assert [made] == found
+    assert {path_of(data, made).name, "README"} == {each.name for each in (data / "backups").iterdir()}
+
+
+def test_where_nothing_can_be_written_no_backup_is_made(client: Client, data: Path) -> None:
+    """
+    It says so under a reason of its own, and the store goes on.
+    """
+    (data / "backups").touch()
+
+    with pytest.raises(Unavailable) as caught:
+        client.create_backup()
+
+    assert "BACKUP_STORAGE_FULL" == caught.value.reason
+    assert recorded(client, interaction())
+
+
+# Verifying
+
+
+def test_an_intact_backup_passes(client: Client) -> None:
+    """
+    What came of it is kept with the backup, and the last time counts.
+    """
+    made = client.create_backup()
+
+    first, second = client.verify_backup(made.id), client.verify_backup(made.id)
+
+    assert (True, ()) == (first.passed, first.problems)
+    assert first.verified_at < second.verified_at
+    assert replace(made, verification=second) == client.get_backup(made.id)
+    assert [second] == [each.verification for each in client.list_backups()]
+
+
+def test_a_verification_survives_a_restart(client: Client, data: Path) -> None:
+    """
+    It is on disk, and goes with its backup.
+    """
+    made = client.create_backup()
+    verification = client.verify_backup(made.id)
+
+    assert verification == Backups(data / "backups", redactor=redactor(data)).get(made.id).verification
+    client.delete_backup(made.id)
+    assert [] == list((data / "backups").iterdir())
+
+
+def redactor(data: Path) -> Redactor:
+    """Return a redactor with the key of the server on *data*."""
+    return Redactor(load_key(data, given=None, fresh=False))
+
+
+def test_a_note_of_a_verification_counts_for_its_backup_only(client: Client, data: Path) -> None:
+    """
+    Moved to another backup, or changed, it says nothing.
+    """
+    made, other = client.create_backup(), client.create_backup()
+    client.verify_backup(made.id)
+    note = data / "backups" / f"{made.id}.verified"
+    (data / "backups" / f"{other.id}.verified").write_bytes(note.read_bytes())
+    note.write_bytes(note.read_bytes().replace(b"true", b"null"))
+
+    assert [None, None] == [each.verification for each in client.list_backups()]
+
+
+def test_every_flipped_bit_is_found(client: Client, data: Path) -> None:
+    """
+    Wherever it is, in the content or in the manifest; put back, the backup passes.
+    """
+    made = client.create_backup()
+    path = path_of(data, made)
+    content = path.read_bytes()
+    chance = random.Random(1)
+    passed = []
+
+    for _ in range(100):
+        flipped = bytearray(content)
+        flipped[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+        path.write_bytes(flipped)
+        passed.append(client.verify_backup(made.id).passed)
+    path.write_bytes(content)
+
+    assert [False] * 100 == passed
+    assert client.verify_backup(made.id).passed
+
+
+def sealed(backup: Backup, plain: bytes, redactor: Redactor) -> bytes:
+    """Return a backup's file like *backup* but of the content *plain*, as if it had been made so."""
+    packed = zstandard.ZstdCompressor().compress(plain)
+    described = replace(
+        backup,
+        stored_bytes=len(packed),
+        stored_sha256=hashlib.sha256(packed).hexdigest(),
+        plain_sha256=hashlib.sha256(plain).hexdigest(),
+    )
+    return packed + manifest.sealed(described, redactor)
+
+
+def test_what_unpacks_to_more_than_it_says_is_stopped(client: Client, data: Path) -> None:
+    """
+    A bomb fills neither the memory nor the disk.
+    """
+    made = client.create_backup()
+    path_of(data, made).write_bytes(sealed(made, bytes(2**28), redactor(data)))
+
+    found = client.verify_backup(made.id)
+
+    assert ("it unpacks to more than its manifest says",) == found.problems
+
+
+STRANGE = "triggers, views or virtual tables, and a store has none"
+OTHER = "its rows are not those that its manifest says"
+CHANGES = [
+    ("CREATE TRIGGER t AFTER INSERT ON interaction BEGIN DELETE FROM session; END", STRANGE),
+    ("CREATE VIEW v AS SELECT 1", STRANGE),
+    ("CREATE VIRTUAL TABLE v USING fts5(a)", STRANGE),
+    ("PRAGMA application_id=7", "it is another program's database"),
+    ("DELETE FROM interaction WHERE seq = 2", OTHER),
+    ("UPDATE sqlite_sequence SET seq = 9 WHERE name = 'interaction'", OTHER),
+    ("UPDATE interaction SET session = 99", "3 rows refer to rows that are not there"),
+    ("DROP TABLE interaction", "the copy cannot be read: no such table: interaction"),
+]
+
+
+@pytest.mark.parametrize("number", range(len(CHANGES)))
+def test_what_is_no_store_or_another_does_not_pass(client: Client, data: Path, tmp_path: Path, number: int) -> None:
+    """
+    A file whose digests are right is looked into: what is strange in it, or not as the manifest says, is told.
+    """
+    statement, told = CHANGES[number]
+    made = client.create_backup()
+    with opened(path_of(data, made), tmp_path / "changed.db") as db, db:
+        db.execute("PRAGMA journal_mode=DELETE")
+        db.execute(statement)
+    plain = (tmp_path / "changed.db").read_bytes()
+    path_of(data, made).write_bytes(sealed(replace(made, plain_bytes=len(plain)), plain, redactor(data)))
+
+    found = client.verify_backup(made.id)
+
+    assert not found.passed
+    assert told in found.problems[0]
+
+
+def test_no_database_at_all_does_not_pass(client: Client, data: Path) -> None:
+    """
+    Text under the right digests is told as what it is not.
+    """
+    made = client.create_backup()
+    plain = b"no database" * 1000
+    path_of(data, made).write_bytes(sealed(replace(made, plain_bytes=len(plain)), plain, redactor(data)))
+
+    assert "file is not a database" in client.verify_backup(made.id).problems[0]
+
+
+@pytest.mark.parametrize("call", ["verify_backup", "delete_backup"])
+def test_what_is_not_there_is_not_found(client: Client, call: str) -> None:
+    """
+    Neither to be verified nor to be deleted; and what is no id is told so.
+    """
+    with pytest.raises(NotFound):
+        getattr(client, call)(ids.mint())
+    with pytest.raises(InvalidArgument):
+        getattr(client, call)("../steward")
+
+
+def test_a_damaged_backup_can_be_deleted(client: Client, data: Path) -> None:
+    """
+    It takes the rest with it.
+    """
+    made = client.create_backup()
+    path_of(data, made).write_bytes(b"")
+    client.verify_backup(made.id)
+
+    client.delete_backup(made.id)
+
+    assert [] == list((data / "backups").iterdir())
+
+
+# Health
+
+
+def backup_health(client: Client) -> tuple[ComponentStatus, str, float]:
+    """Return what health says of backups, and that part of the score."""
+    found = client.get_system_health()
+    (component,) = (each for each in found.components if each.name == "backup")
+    (part,) = (each for each in found.score.parts if each.name == "backup")
+    return component.status, component.reason, part.value
+
+
+def test_health_tells_of_the_last_backup_and_the_last_verified_one(client: Client, data: Path) -> None:
+    """
+    Before the first, after it, verified, damaged and found so, and with a manifest that is none.
+    """
+    told = [backup_health(client)]
+    made = client.create_backup()
+    told.append(backup_health(client))
+    client.verify_backup(made.id)
+    told.append(backup_health(client))
+    content = bytearray(path_of(data, made).read_bytes())
+    content[100] ^= 1
+    path_of(data, made).write_bytes(content)
+    client.verify_backup(made.id)
+    told.append(backup_health(client))
+    path_of(data, made).write_bytes(b"")
+    told.append(backup_health(client))
+
+    at = f"{made.created_at:%Y-%m-%d %H:%M:%S} UTC"
+    aim = "one is made every day at 03:00 UTC"
+    ok, degraded = ComponentStatus.OK, ComponentStatus.DEGRADED
+    assert [
+        (ok, f"no backup yet; {aim}", 0.0),
+        (ok, f"the last backup is of {at}; none is verified; {aim}", 1.0),
+        (ok, f"the last backup is of {at}; the last verified one is of {at}; {aim}", 1.0),
+        (degraded, f"the last backup, of {at}, did not pass when it was verified; none is verified; {aim}", 0.0),
+        (degraded, f"1 of the files that should be backups are damaged; no backup yet; {aim}", 0.0),
+    ] == told
+
+
+# One at a time
+
+
+def test_one_thing_at_a_time_is_done_to_the_backups() -> None:
+    """
+    Who comes meanwhile is told when to come back; after it, the next one is done.
+    """
+    go = threading.Event()
+
+    def steps() -> Any:
+        yield "begun"
+        go.wait()
+        return "done"
+
+    async def story() -> list[object]:
+        worker = Worker()
+        first = worker.tell(steps())
+        told: list[object] = [await anext(first)]
+        with pytest.raises(ResourceExhausted) as caught:
+            await worker.do(steps())
+        told.append((caught.value.reason, caught.value.retry_after))
+        go.set()
+        told += [each async for each in first]
+        told.append(await worker.do(steps()))
+        worker.close()
+        return told
+
+    assert ["begun", ("BACKUP_RUNNING", 2.0), "done", "done"] == wait(story())
+
+
+def test_work_that_nobody_waits_for_ends() -> None:
+    """
+    Who goes away has it stop at its next step, and what it had open is closed.
+    """
+    closed = threading.Event()
+
+    def steps() -> Any:
+        try:
+            while True:
+                yield object()
+        finally:
+            closed.set()
+
+    async def story() -> bool:
+        worker = Worker()
+        listening = worker.tell(steps())
+        await anext(listening)
+        await listening.aclose()
+        await asyncio.to_thread(worker.close)
+        return closed.is_set()
+
+    assert wait(story())
+
+
+def test_a_stop_ends_what_is_under_way() -> None:
+    """
+    It is told UNAVAILABLE, and so is what comes later.
+    """
+
+    def steps() -> Any:
+        while True:
+            yield object()
+
+    async def story() -> list[str]:
+        worker = Worker()
+        listening = worker.tell(steps())
+        await anext(listening)
+        worker.stop()
+        reasons = []
+        with pytest.raises(Unavailable) as caught:
+            [each async for each in listening]
+        reasons.append(caught.value.reason)
+        with pytest.raises(Unavailable) as caught:
+            await worker.do(steps())
+        worker.close()
+        return [*reasons, caught.value.reason]
+
+    assert ["STOPPING", "STOPPING"] == wait(story())

@@ -1,0 +1,313 @@
+"""
+Restores: all or nothing, into a store that is in use; nothing that came after is lost, and no place is given twice.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from steward import (
+    Backup,
+    BackupReason,
+    Client,
+    Error,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    Receipt,
+    Restoration,
+    Retry,
+    ids,
+)
+from steward.types import FileChunk
+from stewardd.backup import Backups, finished
+from stewardd.privacy import Redactor, load_key
+from stewardd.store import database
+from stewardd.testing import running_server
+from tests.samples import interaction, recorded
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """The data directory of the server."""
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def client(data: Path) -> Iterator[Client]:
+    """A client of a server on *data*."""
+    with running_server(data) as server, Client(server.target) as connected:
+        yield connected
+
+
+def questions(client: Client) -> list[tuple[int, str]]:
+    """Return what is recorded, in the order of arrival."""
+    return [(each.seq, each.query) for each in client.export_interactions()]
+
+
+def rows(restoration: Restoration, table: str) -> tuple[int, int]:
+    """Return how many rows of *table* were before, and are after."""
+    (found,) = (each for each in restoration.tables if each.name == table)
+    return found.rows_before, found.rows_after
+
+
+def test_a_restore_brings_back_what_was(client: Client) -> None:
+    """
+    What came after the backup is gone, and what comes next stands behind it all the same.
+    """
+    recorded(client, interaction(query="one"), interaction(query="two"))
+    made = client.create_backup()
+    recorded(client, interaction(query="three"), interaction(query="four"))
+    epoch = client.get_server_info().epoch
+
+    done = client.restore_backup(made.id)
+    recorded(client, interaction(query="five"))
+
+    info = client.get_server_info()
+    assert [(1, "one"), (2, "two"), (5, "five")] == questions(client)
+    assert ((4, 2), 3) == (rows(done, "interaction"), client.get_session(session_id="session-1").total_queries)
+    assert done.restore is not None
+    assert (epoch, info.epoch) == (done.restore.epoch_before, done.restore.epoch_after)
+    assert [done.restore] == client.list_restores()
+
+
+def test_what_was_before_is_a_safety_backup(client: Client) -> None:
+    """
+    It can be restored in turn, and then all is as before.
+    """
+    made = client.create_backup()
+    recorded(client, interaction(query="precious"))
+
+    first = client.restore_backup(made.id)
+    assert first.restore is not None
+    (safety,) = client.list_backups(reasons=[BackupReason.SAFETY])
+    empty = questions(client)
+    second = client.restore_backup(first.restore.safety_backup_id)
+
+    assert (first.restore.safety_backup_id, []) == (safety.id, empty)
+    assert [(1, "precious")] == questions(client)
+    assert [second.restore, first.restore] == client.list_restores()
+    assert client.verify_backup(safety.id).passed
+
+
+def test_a_dry_run_says_what_would_be_lost(client: Client) -> None:
+    """
+    Rows and newest times of before and after; and nothing happens.
+    """
+    recorded(client, interaction())
+    made = client.create_backup()
+    (receipt,) = recorded(client, interaction())
+
+    planned = client.restore_backup(made.id, dry_run=True)
+
+    assert ((2, 1), None) == (rows(planned, "interaction"), planned.restore)
+    assert (receipt.recorded_at, made.newest_recorded_at) == (planned.newest_before, planned.newest_after)
+    assert 2 == len(questions(client))
+    assert [made] == list(client.list_backups())
+
+
+def test_a_restore_survives_a_restart(data: Path) -> None:
+    """
+    Content, epoch and order are on disk.
+    """
+    with running_server(data) as server, Client(server.target) as client:
+        made = client.create_backup()
+        recorded(client, interaction(query="gone"))
+        done = client.restore_backup(made.id)
+
+    with running_server(data) as server, Client(server.target) as client:
+        recorded(client, interaction(query="next"))
+        found, info = questions(client), client.get_server_info()
+
+    assert done.restore is not None
+    assert ([(2, "next")], done.restore.epoch_after) == (found, info.epoch)
+
+
+def test_the_policy_outlives_a_restore(client: Client) -> None:
+    """
+    What was set since the backup stays set.
+    """
+    made = client.create_backup()
+    policy = client.set_backup_policy(keep_last=3)
+
+    client.restore_backup(made.id)
+
+    assert policy == client.get_backup_status().policy
+
+
+def test_tokens_of_before_are_refused_with_their_reason(client: Client) -> None:
+    """
+    Of a page, and of an export: neither goes on in what is another store now; also after a second restore.
+    """
+    recorded(client, *(interaction(query="x" * 60_000) for _ in range(40)))
+    made = client.create_backup()
+    part = next(each for each in client.export_table_parts("interactions") if isinstance(each, FileChunk))
+
+    for _ in range(2):
+        client.restore_backup(made.id)
+        with pytest.raises(FailedPrecondition) as caught:
+            list(client.export_table_parts("interactions", resume_token=part.resume_token))
+        assert "RESTORED" == caught.value.reason
+
+
+def test_an_export_under_way_does_not_go_on_in_another_store(client: Client) -> None:
+    """
+    It ends with its reason, and is not whole.
+    """
+    for _ in range(10):
+        recorded(client, *(interaction(query="x" * 60_000) for _ in range(100)))
+    made = client.create_backup()
+    export = client.export_interactions()
+    next(export)
+
+    client.restore_backup(made.id)
+
+    with pytest.raises(FailedPrecondition) as caught:
+        list(export)
+    assert "RESTORED" == caught.value.reason
+
+
+def test_a_damaged_backup_is_not_restored(client: Client, data: Path) -> None:
+    """
+    The store is what it was, and no safety backup was made for nothing.
+    """
+    made = client.create_backup()
+    recorded(client, interaction(query="stays"))
+    path = data / "backups" / f"{made.id}.db.zst"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 4
+    path.write_bytes(content)
+
+    with pytest.raises(FailedPrecondition) as caught:
+        client.restore_backup(made.id)
+
+    assert "BACKUP_DAMAGED" == caught.value.reason
+    assert [(1, "stays")] == questions(client)
+    assert [] == list(client.list_backups(reasons=[BackupReason.SAFETY]))
+
+
+def test_what_is_not_there_is_not_restored(client: Client) -> None:
+    """
+    Unknown ids and what is none.
+    """
+    with pytest.raises(NotFound):
+        client.restore_backup(ids.mint())
+    with pytest.raises(InvalidArgument):
+        client.restore_backup("../steward.db")
+
+
+def brought(data: Path, other: Path) -> str:
+    """Make a backup of another store, bring it into *data*, and return its id."""
+    with running_server(other) as server, Client(server.target) as foreign:
+        recorded(foreign, interaction(query="foreign", session_id="theirs"))
+        made = foreign.create_backup()
+    (data / "backups").mkdir(exist_ok=True)
+    (other / "backups" / f"{made.id}.db.zst").rename(data / "backups" / f"{made.id}.db.zst")
+    return made.id
+
+
+def test_a_backup_of_another_store_or_key_is_taken_only_when_told_so(
+    client: Client, data: Path, tmp_path: Path
+) -> None:
+    """
+    Each is refused with its reason. Taken, the store stays itself: its key, and its older backups.
+    """
+    mine = client.create_backup()
+    (tmp_path / "same").mkdir()
+    (tmp_path / "same" / "privacy.key").write_bytes((data / "privacy.key").read_bytes())
+    (tmp_path / "same" / "privacy.key").chmod(0o600)
+    stranger = brought(data, tmp_path / "other")
+    sibling = brought(data, tmp_path / "same")
+    reasons = []
+
+    for each in (stranger, sibling):
+        with pytest.raises(FailedPrecondition) as caught:
+            client.restore_backup(each)
+        reasons.append(caught.value.reason)
+    client.restore_backup(sibling, foreign=True)
+    same_key = client.get_session(session_id="theirs").total_queries
+    client.restore_backup(stranger, foreign=True)
+    with pytest.raises(NotFound):
+        client.get_session(session_id="theirs")
+    taken = questions(client)
+    client.restore_backup(mine.id)
+
+    assert ["OTHER_KEY", "OTHER_STORE"] == reasons
+    assert (1, ["foreign"], []) == (same_key, [each for _, each in taken], questions(client))
+
+
+def test_an_older_backup_is_brought_up_to_date(data: Path) -> None:
+    """
+    One of an earlier schema is migrated on its way; one of a later schema is refused, and the store stays.
+    """
+    with running_server(data) as server, Client(server.target) as client:
+        recorded(client, interaction(query="old"))
+    old = of_schema(data, "DROP TABLE restore", "DELETE FROM schema_migration WHERE name > '0003_rated_at'")
+    with running_server(data) as server, Client(server.target) as client:
+        recorded(client, interaction(query="new"))
+    later = of_schema(data, "INSERT INTO schema_migration (name, applied) VALUES ('9999_later', 0)")
+    db = database.open_writer(data / "steward.db")
+    db.execute_sql("DELETE FROM schema_migration WHERE name = '9999_later'")
+    db.close()
+
+    with running_server(data) as server, Client(server.target) as client:
+        with pytest.raises(FailedPrecondition, match="9999_later"):
+            client.restore_backup(later.id)
+        before = questions(client)
+        client.restore_backup(old.id)
+        after, done = questions(client), client.list_restores()
+
+    assert ("0003_rated_at", "9999_later") == (old.schema_version, later.schema_version)
+    assert ([(1, "old"), (2, "new")], [(1, "old")]) == (before, after)
+    assert [old.id] == [each.backup_id for each in done]
+
+
+def of_schema(data: Path, *statements: str) -> Backup:
+    """Change the schema of the store in *data* by *statements*, and return a backup of it."""
+    db = database.open_writer(data / "steward.db")
+    for statement in statements:
+        db.execute_sql(statement)
+    db.close()
+    backups = Backups(data / "backups", redactor=Redactor(load_key(data, given=None, fresh=False)))
+    return finished(backups.create(data / "steward.db", reason=BackupReason.MANUAL, now=datetime.now(UTC)))
+
+
+def test_writers_lose_nothing_over_restores(client: Client) -> None:
+    """
+    What is acknowledged after a restore is there, no place is given twice, and whoever comes meanwhile comes back.
+    """
+    made = client.create_backup()
+    receipts: list[list[Receipt]] = [[] for _ in range(4)]
+    stop = threading.Event()
+
+    def write(mine: list[Receipt]) -> None:
+        with Client(client.target, retry=Retry(attempts=100)) as writer:
+            while not stop.is_set():
+                with suppress(Error):
+                    mine.append(writer.record_interaction(interaction(session_id=ids.mint())))
+
+    threads = [threading.Thread(target=write, args=(mine,)) for mine in receipts]
+    for thread in threads:
+        thread.start()
+    restores = [client.restore_backup(made.id).restore for _ in range(5)]
+    behind = [len(mine) + 20 for mine in receipts]
+    while any(len(mine) < most for mine, most in zip(receipts, behind, strict=True)):
+        client.get_server_info()
+    stop.set()
+    for thread in threads:
+        thread.join()
+
+    last = restores[-1]
+    assert last is not None
+    stored = {seq for seq, _ in questions(client)}
+    given = [each for mine in receipts for each in mine]
+    late = {each.seq for each in given if each.recorded_at > last.restored_at + timedelta(seconds=1)}
+    assert len(given) == len({each.seq for each in given})
+    assert late <= stored
+    assert stored <= {each.seq for each in given}
+    assert replace(made) == next(client.list_backups(reasons=[BackupReason.MANUAL]))

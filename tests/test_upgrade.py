@@ -1,0 +1,194 @@
+"""
+Migrations of a store that exists, and restores while no server runs.
+"""
+
+import shutil
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from steward import BackupReason, Client, FailedPrecondition
+from stewardd import upgrade
+from stewardd.store import database, schema
+from stewardd.testing import running_server
+from tests.samples import interaction, recorded
+from tests.test_cli import run
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """The directory of a store with an interaction."""
+    with running_server(tmp_path / "data") as server, Client(server.target) as client:
+        recorded(client, interaction(query="kept"))
+    return tmp_path / "data"
+
+
+def changed(data: Path, *statements: str) -> None:
+    """Run *statements* on the store in *data*."""
+    with closing(database.open_writer(data / "steward.db")) as db:
+        for statement in statements:
+            db.execute_sql(statement)
+
+
+def version_of(path: Path) -> str:
+    """Return the schema of the store at *path*."""
+    with closing(database.open_writer(path)) as db:
+        return schema.version(db)
+
+
+def questions(client: Client) -> list[tuple[int, str]]:
+    """Return what is recorded, in the order of arrival."""
+    return [(each.seq, each.query) for each in client.export_interactions()]
+
+
+def test_a_migration_is_preceded_by_a_verified_backup(data: Path) -> None:
+    """
+    It is of the schema of before; and where nothing is migrated, none is made.
+    """
+    changed(data, "DROP TABLE restore", "DELETE FROM schema_migration WHERE name = '0004_restores'")
+
+    with running_server(data) as server, Client(server.target) as client:
+        (made,) = client.list_backups()
+        found = questions(client)
+    with running_server(data) as server, Client(server.target) as client:
+        again = list(client.list_backups())
+
+    assert made.verification is not None
+    assert (BackupReason.MIGRATION, "0003_rated_at", True) == (
+        made.reason,
+        made.schema_version,
+        made.verification.passed,
+    )
+    assert ([(1, "kept")], [made]) == (found, again)
+
+
+def test_a_migration_that_fails_on_a_copy_leaves_the_store(data: Path) -> None:
+    """
+    The server does not start, and says why; the store is as it was.
+    """
+    changed(data, "DELETE FROM schema_migration WHERE name > '0002_figures'")
+
+    with pytest.raises(FailedPrecondition, match=r"on a copy, so the store is as it was: .* duplicate column name"):
+        running_server(data).__enter__()
+
+    assert "0002_figures" == version_of(data / "steward.db")
+    assert 1 == len(list((data / "backups").glob("*.db.zst")))
+    assert [] == list((data / "backups").glob("*.scratch"))
+
+
+def test_a_migration_that_fails_all_the_same_is_undone(data: Path, tmp_path: Path) -> None:
+    """
+    What its first steps did is gone too.
+    """
+    changed(data, "DROP TABLE restore", "DELETE FROM schema_migration WHERE name = '0004_restores'")
+    before = tmp_path / "copy"
+    shutil.copyfile(data / "steward.db", before)
+    changed(data, "DELETE FROM schema_migration WHERE name = '0003_rated_at'")
+
+    with pytest.raises(FailedPrecondition, match="failed and was undone; the backup ID has what was before"):
+        upgrade.migrate(data / "steward.db", before, "ID")
+
+    assert "0003_rated_at" == version_of(data / "steward.db")
+
+
+# Restores while no server runs
+
+
+def restore(*arguments: str) -> tuple[int, str, str]:
+    """Run `stewardd restore`."""
+    done = run("restore", *arguments, program="stewardd")
+    return done.returncode, done.stdout, done.stderr
+
+
+def downloaded(data: Path, path: Path) -> str:
+    """Download a backup of the store in *data* to *path*, record another interaction, and return its id."""
+    with running_server(data) as server, Client(server.target) as client:
+        made = client.create_backup()
+        path.write_bytes(b"".join(client.download_backup(made.id)))
+        recorded(client, interaction(query="later"))
+    return made.id
+
+
+def test_a_downloaded_backup_is_taken_back(data: Path, tmp_path: Path) -> None:
+    """
+    By its file and by its id; what was before is a safety backup, and the order of arrival goes on.
+    """
+    backup_id = downloaded(data, tmp_path / "copy.db.zst")
+
+    by_file = restore(str(tmp_path / "copy.db.zst"), "--data", str(data), "--yes")
+    by_id = restore(backup_id, "--data", str(data), "--yes")
+    with running_server(data) as server, Client(server.target) as client:
+        recorded(client, interaction(query="new"))
+        found, done = questions(client), client.list_restores()
+
+    assert (0, "") == (by_file[0], by_file[2])
+    assert "interaction: 2 rows before, 1 after" in by_file[1]
+    assert f"restored {backup_id}; what was before is the backup {done[0].safety_backup_id}" in by_id[1]
+    assert [(1, "kept"), (3, "new")] == found
+    assert [backup_id, backup_id] == [each.backup_id for each in done]
+
+
+def test_a_lost_machine_comes_back_from_the_file_and_the_key(data: Path, tmp_path: Path) -> None:
+    """
+    Into an empty directory, once its key is there; without it, it says so, and with --foreign a key is made.
+    """
+    backup_id = downloaded(data, tmp_path / "copy.db.zst")
+    fresh, strange = tmp_path / "fresh", tmp_path / "strange"
+    source = str(tmp_path / "copy.db.zst")
+
+    refused = restore(source, "--data", str(fresh), "--yes")
+    shutil.copy(data / "privacy.key", fresh / "privacy.key")
+    done = restore(source, "--data", str(fresh), "--yes")
+    foreign = restore(source, "--data", str(strange), "--yes", "--foreign")
+    with running_server(fresh) as server, Client(server.target) as client:
+        found = questions(client), client.get_session(session_id="session-1").total_queries
+        same = client.create_backup().store
+    with running_server(strange) as server, Client(server.target) as client:
+        strangers = questions(client)
+    with running_server(data) as server, Client(server.target) as client:
+        store = client.get_backup(backup_id).store
+
+    assert 1 == refused[0]
+    assert "the privacy key of this store is missing" in refused[2]
+    assert (0, f"restored {backup_id}; what was before is nothing") == (done[0], done[1].splitlines()[-1])
+    assert (0, store) == (foreign[0], same)
+    assert ([(1, "kept")], 1) == found
+    assert [(1, "kept")] == strangers
+
+
+WRONG = [
+    (b"", "it does not end as a backup does"),
+    (b"SQLite format 3\0" * 1000, "it does not end as a backup does"),
+    (None, "is neither a file nor the id of a backup"),
+]
+
+
+@pytest.mark.parametrize("number", range(len(WRONG)))
+def test_what_is_no_backup_is_refused(data: Path, tmp_path: Path, number: int) -> None:
+    """
+    With exit code 1 and why; the store stays.
+    """
+    content, why = WRONG[number]
+    if content is not None:
+        (tmp_path / "file").write_bytes(content)
+
+    code, _, said = restore(str(tmp_path / "file"), "--data", str(data), "--yes")
+
+    with running_server(data) as server, Client(server.target) as client:
+        found = questions(client)
+    assert (1, True, [(1, "kept")]) == (code, why in said, found)
+
+
+def test_a_store_in_use_is_not_restored_behind_its_server(tmp_path: Path) -> None:
+    """
+    Whoever holds it is named; and without --yes nothing is done.
+    """
+    with running_server(tmp_path) as server, Client(server.target) as client:
+        made = client.create_backup()
+        held = restore(made.id, "--data", str(tmp_path), "--yes")
+        asked = restore(made.id, "--data", str(tmp_path))
+
+    assert 1 == held[0]
+    assert "is in use by another stewardd" in held[2]
+    assert 1 == asked[0]
