@@ -267,12 +267,14 @@ FULL = """
 import resource, signal, sys
 from steward import Client, Error
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (16 * 1024, 16 * 1024))
+limits = resource.getrlimit(resource.RLIMIT_FSIZE)
 with Client(sys.argv[1]) as client:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16 * 1024, limits[1]))
     try:
         client.export_interactions().to_file(sys.argv[2], force=True)
     except Error as error:
         print(error)
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)  # what measures coverage writes at the end
 """
 
 

@@ -122,7 +122,6 @@ class Exports:
             message = f"{self._most} exports are under way, which is as many as may"
             raise ResourceExhausted(message, reason="TOO_MANY_EXPORTS", retry_after=2.0)
         self._running += 1
-        _begun.set(self._store.epoch)
         try:
             yield
         finally:

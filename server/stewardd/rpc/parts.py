@@ -88,7 +88,9 @@ def compliance(origin: Origin, scratch: Path, bundle: Bundle) -> Iterator[bytes]
     with closing(Reading(origin.path, cache_kib=CACHE_KIB)) as store:
         stream = _Stream(export_pb2.ExportComplianceResponse, Place(0, 0, 0, 0))
         yield stream.header(origin, archive.NAME, archive.MEDIA_TYPE)
-        for piece in bundle.pieces(store, schema_version=origin.schema_version, epoch=origin.epochs[0], scratch=scratch):
+        for piece in bundle.pieces(
+            store, schema_version=origin.schema_version, epoch=origin.epochs[0], scratch=scratch
+        ):
             yield from stream.chunk(piece)
     yield stream.trailer()
 
