@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.benchmarks import alerts, export, figures, record, start
+from tests.benchmarks import alerts, backup, export, figures, record, start
 from tests.benchmarks.load import run
 
 Lines = Mapping[str, Any] | Sequence[Mapping[str, Any]]  # one, or several
@@ -22,6 +22,7 @@ CASES: tuple[Callable[[Path], Awaitable[Lines]], ...] = (
     alerts.alert_seen,
     figures.figures,
     export.export,
+    backup.backup,
 )
 
 
