@@ -1,5 +1,5 @@
 """
-Interactions as Apache Arrow: typed columns, null where unset.
+Apache Arrow: interactions as typed columns, null where unset, and files of any batches, written piece by piece.
 
 pyarrow is an extra, loaded when Arrow is first asked for. Pure.
 """
@@ -45,46 +45,49 @@ class Arrow:
         return {str: self.pa.string(), bool: self.pa.bool_(), int: self.pa.int64(), float: self.pa.float64()}[kind]
 
 
-class Stream:
-    """Arrow's IPC stream."""
+class ArrowStream:
+    """Arrow's IPC stream of *schema*, written batch by batch."""
 
-    def __init__(self) -> None:
-        self._arrow = Arrow(left_out="seq")
+    def __init__(self, schema: Any) -> None:
         self._sink = _Sink()
-        self._writer = self._arrow.pa.ipc.new_stream(self._sink, self._arrow.schema)
+        self._writer = _pyarrow().ipc.new_stream(self._sink, schema)
 
-    def add(self, columns: InteractionColumns) -> bytes:
-        self._writer.write_batch(self._arrow.batch(columns))
+    def write(self, batch: Any) -> bytes:
+        """Return what the file has more with *batch*."""
+        self._writer.write_batch(batch)
         return self._sink.taken()
 
     def end(self) -> bytes:
+        """Return what ends the file."""
         self._writer.close()
         return self._sink.taken()
 
 
-class Parquet:
-    """A Parquet file, in row groups of bounded size."""
+class ParquetFile:
+    """A Parquet file of *schema*, in row groups of bounded size."""
 
-    def __init__(self) -> None:
-        self._arrow = Arrow(left_out="seq")
+    def __init__(self, schema: Any) -> None:
         from pyarrow import parquet  # noqa: PLC0415 -- an extra
 
+        self._pa = _pyarrow()
         self._sink = _Sink()
-        self._writer = parquet.ParquetWriter(self._sink, self._arrow.schema)
+        self._writer = parquet.ParquetWriter(self._sink, schema)
         self._held: list[Any] = []  # batches of the next row group
 
-    def add(self, columns: InteractionColumns) -> bytes:
-        self._held.append(self._arrow.batch(columns))
+    def write(self, batch: Any) -> bytes:
+        """Return what the file has more with *batch*, nothing until there is enough for a row group."""
+        self._held.append(batch)
         many = sum(each.num_rows for each in self._held) >= GROUP_ROWS
         return self._group() if many or sum(each.nbytes for each in self._held) >= GROUP_BYTES else b""
 
     def end(self) -> bytes:
+        """Return what ends the file."""
         last = self._group() if self._held else b""
         self._writer.close()
         return last + self._sink.taken()
 
     def _group(self) -> bytes:
-        whole = self._arrow.table(self._held)
+        whole = self._pa.Table.from_batches(self._held)
         self._held = []
         self._writer.write_table(whole, row_group_size=whole.num_rows)
         return self._sink.taken()

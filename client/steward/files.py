@@ -13,11 +13,12 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from tempfile import mkstemp
 from typing import Any, BinaryIO, Protocol
 
-from steward import arrow
+from steward.arrow import Arrow, ArrowStream, ParquetFile
 from steward.columns import KINDS, lists, times
 from steward.errors import Error, FailedPrecondition, InvalidArgument
 from steward.types import FORMULA_STARTS, FieldViolation
@@ -102,6 +103,20 @@ def _beside(path: Path) -> Iterator[BinaryIO]:
         place.unlink(missing_ok=True)
 
 
+class _Typed:
+    """A file of typed columns."""
+
+    def __init__(self, kind: type[ArrowStream] | type[ParquetFile]) -> None:
+        self._arrow = Arrow(left_out="seq")
+        self._file = kind(self._arrow.schema)
+
+    def add(self, columns: InteractionColumns) -> bytes:
+        return self._file.write(self._arrow.batch(columns))
+
+    def end(self) -> bytes:
+        return self._file.end()
+
+
 class _Jsonl:
     """A JSON object a line."""
 
@@ -152,10 +167,10 @@ def _cells(name: str, values: list[Any]) -> list[Any]:
 
 _TRUTHS = {None: None, False: "false", True: "true"}
 _FORMS: dict[str, Callable[[], Form]] = {
-    ".arrow": arrow.Stream,
+    ".arrow": partial(_Typed, ArrowStream),
     ".csv": _Csv,
     ".jsonl": _Jsonl,
-    ".parquet": arrow.Parquet,
+    ".parquet": partial(_Typed, ParquetFile),
 }
 
 

@@ -4,18 +4,15 @@ Tables as Apache Arrow and Parquet: typed columns, in batches and row groups of 
 pyarrow is an extra, loaded when the first such file is asked for.
 """
 
-import io
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
+from steward.arrow import ArrowStream, ParquetFile
 from steward.errors import FailedPrecondition
 from stewardd.pages import Page
 from stewardd.tables import Column, Kind
-
-GROUP_ROWS = 32 * 1024  # of a row group, at most about so many,
-GROUP_BYTES = 8 * 1024 * 1024  # or this much
 
 
 def demand_pyarrow() -> None:
@@ -34,44 +31,19 @@ class Columnar:
         self._arrow = _pyarrow()
         self._columns = columns
         self._schema = self._arrow.schema([(each.name, self._type(each.kind)) for each in columns])
-        self._sink = _Sink()
-        self._held: list[Any] = []  # batches of the next row group
-        self._parquet = parquet
-        self._writer: Any = None
+        self._file = (ParquetFile if parquet else ArrowStream)(self._schema)
 
     def begin(self) -> bytes:
-        if self._parquet:
-            from pyarrow import parquet  # noqa: PLC0415 -- an extra
-
-            self._writer = parquet.ParquetWriter(self._sink, self._schema)
-        else:
-            self._writer = self._arrow.ipc.new_stream(self._sink, self._schema)
-        return self._sink.taken()
+        return b""
 
     def add(self, page: Page) -> bytes:
-        batches = self._read(page.content)
-        if not self._parquet:
-            for each in batches:
-                self._writer.write_batch(each)
-            return self._sink.taken()
-        self._held += batches
-        many = sum(each.num_rows for each in self._held) >= GROUP_ROWS
-        return self._group() if many or sum(each.nbytes for each in self._held) >= GROUP_BYTES else b""
+        return b"".join([self._file.write(batch) for batch in self._read(page.content)])
 
     def end(self) -> Iterator[bytes]:
-        if self._held:
-            yield self._group()
-        self._writer.close()
-        yield self._sink.taken()
+        yield self._file.end()
 
     def close(self) -> None:
-        self._held = []
-
-    def _group(self) -> bytes:
-        whole = self._arrow.Table.from_batches(self._held)
-        self._held = []
-        self._writer.write_table(whole, row_group_size=whole.num_rows)
-        return self._sink.taken()
+        return
 
     def _type(self, kind: Kind) -> Any:
         match kind:
@@ -115,29 +87,3 @@ def _pyarrow() -> ModuleType:
 
     loaded: ModuleType = pa
     return loaded
-
-
-class _Sink(io.RawIOBase):
-    """Takes what is written, and gives it away."""
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-        self._size = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        part = bytes(data)
-        self._parts.append(part)
-        self._size += len(part)
-        return len(part)
-
-    def tell(self) -> int:
-        return self._size
-
-    def taken(self) -> bytes:
-        """Return what came since the last time."""
-        whole = b"".join(self._parts)
-        self._parts = []
-        return whole
