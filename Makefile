@@ -47,7 +47,7 @@ bench: setup ## speed, as JSON lines with ratios against baselines of the same r
 	@$(BIN)/python -m tests.benchmarks
 
 faults: setup ## 100 cycles of kill -9 under load, and the rest of the long fault tests
-	@STEWARD_FAULT_CYCLES=100 $(BIN)/python -m pytest tests/faults -q -s -p no:randomly --timeout=3600
+	@STEWARD_FAULT_CYCLES=100 $(BIN)/python -m pytest tests/faults tests/test_backup_policy.py -q -s -p no:randomly --timeout=3600
 
 lock: ## take the newest dependencies into .ci/constraints.txt
 	@rm -rf build/lock && $(PYTHON) -m venv build/lock

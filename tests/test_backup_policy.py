@@ -36,6 +36,7 @@ from stewardd.testing import running_server
 from tests.samples import interaction, recorded
 
 NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)
+LONG = int(os.environ.get("STEWARD_FAULT_CYCLES", "0")) > 0
 DAY = timedelta(days=1)
 BERLIN = ZoneInfo("Europe/Berlin")  # clocks go forward on 2026-03-29, back on 2026-10-25
 
@@ -95,7 +96,7 @@ def model(backups: list[Backup], policy: BackupPolicy) -> set[str]:
 
 
 @given(history=HISTORIES, policy=POLICIES)
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=2000 if LONG else 300, deadline=None)
 def test_the_same_stay_as_in_the_model(history: list[Any], policy: BackupPolicy) -> None:
     """
     Over random histories with gaps, equal and future times, the same set of backups stays.
