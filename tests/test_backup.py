@@ -139,6 +139,21 @@ def test_an_empty_store_can_be_backed_up() -> None:
     assert (0, None) == (made.newest_seq, made.newest_recorded_at)
 
 
+def test_a_directory_may_be_given_from_where_one_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    With a relative directory, as the default one is, backups are made, verified and restored.
+    """
+    monkeypatch.chdir(tmp_path)
+    with running_server(Path("data")) as server, Client(server.target) as client:
+        recorded(client, interaction())
+        made = client.create_backup()
+
+        assert client.verify_backup(made.id).passed
+        assert client.restore_backup(made.id).restore is not None
+        assert 1 == len(list(client.export_interactions()))
+        assert made.id in [each.id for each in client.list_backups()]
+
+
 def test_the_store_is_the_same_one_after_a_restart(client: Client, data: Path) -> None:
     """
     Two backups are of one store, whatever happened between.

@@ -82,7 +82,7 @@ def open_writer(path: Path) -> SqliteDatabase:
 def open_copy(path: Path, *, shared: bool = False) -> SqliteDatabase:
     """Open a copy of a store at *path*, which nobody else uses unless it is *shared*, to look into it."""
     how = "mode=ro" if shared else "immutable=1"
-    return SqliteDatabase(f"{path.as_uri()}?{how}", uri=True, pragmas=_COPY, thread_safe=False)
+    return SqliteDatabase(f"{path.resolve().as_uri()}?{how}", uri=True, pragmas=_COPY, thread_safe=False)
 
 
 def copy(source: Path, target: Path) -> None:
@@ -93,7 +93,7 @@ def copy(source: Path, target: Path) -> None:
     It reads one moment without holding the writer up, and gives Python's lock away meanwhile.
     """
     with (
-        closing(_SQLITE.connect(f"{source.as_uri()}?mode=ro", uri=True)) as store,
+        closing(_SQLITE.connect(f"{source.resolve().as_uri()}?mode=ro", uri=True)) as store,
         closing(_SQLITE.connect(str(target))) as made,
     ):
         made.execute("PRAGMA journal_mode=OFF")  # when it breaks, it is thrown away
