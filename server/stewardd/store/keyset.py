@@ -5,9 +5,7 @@ Pure: composes queries and runs none.
 """
 
 from collections.abc import Callable
-from typing import Any
-
-from peewee import RawQuery
+from typing import Any, NamedTuple
 
 Place = tuple[int, int]  # a time in microseconds, and a key that tells rows of one time apart
 
@@ -19,6 +17,13 @@ def newest_first(query: Any, at: Any, key: Any, *, after: Place | None, limit: i
         # The first bound is implied by the second; an index is searched by it.
         query = query.where((at <= time) & ((at < time) | ((at == time) & (key < number))))
     return query.order_by(at.desc(), key.desc()).limit(limit)
+
+
+class Composed(NamedTuple):
+    """A query as SQL, which Peewee has composed already."""
+
+    sql: str
+    parameters: tuple[Any, ...]
 
 
 class Behind:
@@ -33,9 +38,9 @@ class Behind:
         rows = query.where(_above(key, 0), _upto(key, 0)).order_by(key).limit(1)
         self._sql, (*self._before, _, _, _) = around(rows).sql()
 
-    def __call__(self, key: int, last: int, limit: int) -> RawQuery:
+    def __call__(self, key: int, last: int, limit: int) -> Composed:
         """Return the query of the first *limit* rows behind *key* up to *last*."""
-        return RawQuery(self._sql, (*self._before, key, last, limit))
+        return Composed(self._sql, (*self._before, key, last, limit))
 
 
 def _above(place: Any, key: int) -> Any:

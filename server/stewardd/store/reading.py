@@ -10,6 +10,7 @@ from typing import Any
 import peewee
 
 from stewardd.store.database import Readers, broken, explained
+from stewardd.store.keyset import Composed
 
 
 class Reading:
@@ -24,12 +25,12 @@ class Reading:
         """Return the rows of *query*, read on this thread's own connection."""
         with self._reading():
             # The bare cursor: Peewee would make a bool of a mean of bools.
-            return list(self._readers.execute(query))  # type: ignore[no-untyped-call] # Peewee's stubs
+            return list(self._executed(query))
 
     def first(self, query: Any, *, most: int, weigh: Callable[[tuple[Any, ...]], int]) -> list[tuple[Any, ...]]:
         """Return the first rows of *query*: up to the one with which, by *weigh*, they come to *most*."""
         weight, found = 0, []
-        with self._reading(), closing(self._readers.execute(query)) as rows:  # type: ignore[no-untyped-call] # Peewee's
+        with self._reading(), closing(self._executed(query)) as rows:
             for row in rows:
                 found.append(row)
                 weight += weigh(row)
@@ -63,6 +64,11 @@ class Reading:
     def close(self) -> None:
         """Let go of the store. Nobody may still read."""
         self._readers.close_all()
+
+    def _executed(self, query: Any) -> Any:
+        if isinstance(query, Composed):
+            return self._readers.execute_sql(*query)  # type: ignore[no-untyped-call] # Peewee's stubs
+        return self._readers.execute(query)  # type: ignore[no-untyped-call] # Peewee's stubs
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
