@@ -15,11 +15,12 @@ import pytest
 from steward import Client, InteractionFilter, InvalidArgument, StreamTruncated
 from steward.cli.show import plain
 from steward.exports import exported_file
+from steward.spreadsheets import harmless
 from steward.types import ContentAccess, ExportFormat
 from steward.v1 import export_pb2
 from stewardd.app import App
 from stewardd.privacy import Redactor
-from stewardd.summary_export import harmless, worded
+from stewardd.summary_export import worded
 from stewardd.testing import running_server
 from tests.samples import NOON, interaction, recorded
 from tests.test_cli import run

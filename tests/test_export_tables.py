@@ -44,6 +44,7 @@ from stewardd.testing import running_server
 from stewardd.workbook import Workbook
 from tests.benchmarks.child import Child
 from tests.samples import NOON, interaction, recorded
+from tests.table_files import COLUMNS
 
 DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 NASTY = [
@@ -73,24 +74,6 @@ NASTY = [
     "_x0041_",
 ]
 DANGEROUS = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
-COLUMNS = [
-    "interaction_id",
-    "session",
-    "occurred_at",
-    "recorded_at",
-    "user_role",
-    "query",
-    "query_type",
-    "response_time_seconds",
-    "response_length",
-    "code_snippets_shown",
-    "citations_provided",
-    "success",
-    "user_rating",
-    "follow_up_query",
-    "conversation_turn",
-    "rated_at",
-]
 
 
 def harmless(text: str) -> str:
@@ -183,8 +166,8 @@ def test_interactions_have_their_columns_in_order(filled: Client) -> None:
     """
     The header of interactions is the agreed one.
     """
-    assert COLUMNS == whole(filled, "interactions").decode().split("\r\n")[0].split(",")
-    assert COLUMNS == list(objects(whole(filled, "interactions", format=ExportFormat.JSONL))[0])
+    assert list(COLUMNS) == whole(filled, "interactions").decode().split("\r\n")[0].split(",")
+    assert list(COLUMNS) == list(objects(whole(filled, "interactions", format=ExportFormat.JSONL))[0])
 
 
 def test_values_are_spelled_as_agreed(filled: Client) -> None:

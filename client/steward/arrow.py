@@ -22,7 +22,7 @@ class Arrow:
 
     def __init__(self, *, left_out: str = "") -> None:
         """Load pyarrow. Raises: FailedPrecondition when it is not installed."""
-        self.pa = _pyarrow()
+        self.pa = load_pyarrow()
         self._places = [place for place, name in enumerate(KINDS) if name != left_out]
         named = [(name, self._type(kind)) for name, kind in KINDS.items()]
         self.schema = self.pa.schema([named[place] for place in self._places])
@@ -50,7 +50,7 @@ class ArrowStream:
 
     def __init__(self, schema: Any) -> None:
         self._sink = _Sink()
-        self._writer = _pyarrow().ipc.new_stream(self._sink, schema)
+        self._writer = load_pyarrow().ipc.new_stream(self._sink, schema)
 
     def write(self, batch: Any) -> bytes:
         """Return what the file has more with *batch*."""
@@ -69,7 +69,7 @@ class ParquetFile:
     def __init__(self, schema: Any) -> None:
         from pyarrow import parquet  # noqa: PLC0415 -- an extra
 
-        self._pa = _pyarrow()
+        self._pa = load_pyarrow()
         self._sink = _Sink()
         self._writer = parquet.ParquetWriter(self._sink, schema)
         self._held: list[Any] = []  # batches of the next row group
@@ -104,7 +104,8 @@ class _Sink(io.BytesIO):
         return data
 
 
-def _pyarrow() -> Any:
+def load_pyarrow() -> Any:
+    """Return the module. Raises: FailedPrecondition when it is not installed."""
     try:
         import pyarrow as pa  # noqa: PLC0415 -- an extra
     except ImportError:

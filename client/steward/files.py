@@ -9,7 +9,6 @@ import csv
 import io
 import json
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -20,14 +19,14 @@ from typing import Any, BinaryIO, Protocol
 
 from steward.arrow import Arrow, ArrowStream, ParquetFile
 from steward.columns import KINDS, lists, times
+from steward.disk import sync_directory
 from steward.errors import Error, FailedPrecondition, InvalidArgument
-from steward.types import FORMULA_STARTS, FieldViolation
+from steward.spreadsheets import harmless
+from steward.types import FieldViolation
 from steward.v1.export_pb2 import InteractionColumns
 
 NAMES = [name for name in KINDS if name != "seq"]
 
-# What a spreadsheet would take for a formula, or would once it lost an apostrophe.
-_FORMULA = re.compile(f"'*[{re.escape(FORMULA_STARTS)}]")
 _encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -79,15 +78,6 @@ def fresh(path: Path, *, force: bool) -> Iterator[Written]:
             written.end()
     except OSError as error:
         raise Error(f"{path} cannot be written: {error.strerror or error}") from None
-
-
-def sync_directory(path: Path) -> None:
-    """See the names in the directory *path* on disk."""
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
 
 
 @contextmanager
@@ -159,7 +149,7 @@ def _times(name: str, found: list[int | None]) -> list[str | None]:
 
 def _cells(name: str, values: list[Any]) -> list[Any]:
     if KINDS[name] is str:
-        return [f"'{value}" if _FORMULA.match(value) else value for value in values]
+        return [harmless(value) for value in values]
     if KINDS[name] is bool:
         return [_TRUTHS[value] for value in values]
     return values

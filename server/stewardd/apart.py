@@ -15,7 +15,7 @@ from typing import Any
 
 from steward.errors import Error, Unavailable
 
-NICENESS = 10  # of the processes: whoever records goes first
+NICENESS = 10  # of what takes long: whoever records goes first
 
 _CONTEXT = get_context("forkserver")
 

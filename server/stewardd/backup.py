@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, TypeVar
 import zstandard
 
 from steward import ids
+from steward.disk import sync_directory
 from steward.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from steward.types import (
     Backup,
@@ -135,7 +136,7 @@ class Backups:
                 file.flush()
                 os.fsync(file.fileno())
             packed.rename(self._path(key))
-            _sync(self._directory)
+            sync_directory(self._directory)
         return made
 
     def verify(self, backup_id: str, *, now: datetime) -> Steps[Verification]:
@@ -159,7 +160,7 @@ class Backups:
                 file.flush()
                 os.fsync(file.fileno())
             note.rename(self._directory / f"{key}{_NOTE}")
-            _sync(self._directory)
+            sync_directory(self._directory)
         return done
 
     def trusted(self, source: Path, *, foreign: bool) -> Backup:
@@ -205,7 +206,7 @@ class Backups:
             except FileNotFoundError:
                 raise _unknown() from None
             (self._directory / f"{key}{_NOTE}").unlink(missing_ok=True)
-            _sync(self._directory)
+            sync_directory(self._directory)
 
     def prune(self, policy: BackupPolicy, *, dry_run: bool, now: datetime) -> list[PruneDecision]:
         """Delete what may go by *policy*, unless it is a *dry_run*; say of each backup what becomes of it, and why."""
@@ -292,7 +293,7 @@ class Backups:
         with _writing():
             if not self._directory.exists():
                 self._directory.mkdir(mode=0o700)
-                _sync(self._directory.parent)
+                sync_directory(self._directory.parent)
             place.mkdir(mode=0o700)
             try:
                 yield place
@@ -424,11 +425,3 @@ def _new(path: Path) -> Path:
     """Make an empty file at *path*, for its owner only."""
     path.touch(mode=0o600, exist_ok=False)
     return path
-
-
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -6,10 +6,9 @@ pyarrow is an extra, loaded when the first such file is asked for.
 
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
-from types import ModuleType
 from typing import Any
 
-from steward.arrow import ArrowStream, ParquetFile
+from steward.arrow import ArrowStream, ParquetFile, load_pyarrow
 from steward.errors import FailedPrecondition
 from stewardd.pages import Page
 from stewardd.tables import Column, Kind
@@ -28,7 +27,7 @@ class Columnar:
     """Arrow's IPC stream, or with *parquet* a Parquet file."""
 
     def __init__(self, columns: Sequence[Column], *, parquet: bool = False) -> None:
-        self._arrow = _pyarrow()
+        self._arrow = load_pyarrow()
         self._columns = columns
         self._schema = self._arrow.schema([(each.name, self._type(each.kind)) for each in columns])
         self._file = (ParquetFile if parquet else ArrowStream)(self._schema)
@@ -80,10 +79,3 @@ class Columnar:
         )
         batches: list[Any] = found.cast(self._schema).to_batches()
         return batches
-
-
-def _pyarrow() -> ModuleType:
-    import pyarrow as pa  # noqa: PLC0415 -- an extra
-
-    loaded: ModuleType = pa
-    return loaded

@@ -11,12 +11,13 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import NewType
 
+from steward.disk import sync_directory
 from steward.errors import FailedPrecondition
 
 Clean = NewType("Clean", str)  # text without what the rules find
@@ -164,15 +165,5 @@ def _made(path: Path) -> bytes:
         file.flush()
         os.fsync(file.fileno())
     scratch.rename(path)
-    with _directory(path.parent) as directory:
-        os.fsync(directory)
+    sync_directory(path.parent)
     return key
-
-
-@contextlib.contextmanager
-def _directory(path: Path) -> Iterator[int]:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        yield handle
-    finally:
-        os.close(handle)

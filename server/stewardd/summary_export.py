@@ -7,7 +7,6 @@ Pure but for what it asks the store it is handed.
 import csv
 import io
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
@@ -15,7 +14,8 @@ from enum import Enum
 from typing import Any
 
 from steward.errors import InvalidArgument
-from steward.types import FORMULA_STARTS, ExportedFile, ExportFormat, FieldViolation, InteractionFilter
+from steward.spreadsheets import harmless
+from steward.types import ExportedFile, ExportFormat, FieldViolation, InteractionFilter
 from stewardd import analytics, content, performance, quality, questions
 from stewardd.analytics import INSIGHTS_DAYS
 from stewardd.filters import Window, check_filter, window
@@ -25,10 +25,6 @@ from stewardd.store import Store
 MEDIA_TYPES = {ExportFormat.JSON: ("summary.json", "application/json"), ExportFormat.CSV: ("summary.csv", "text/csv")}
 
 Line = tuple[str, str, str, Any]  # section, item, metric, value
-
-# What a spreadsheet would take for a formula, or would once it lost an apostrophe:
-# https://owasp.org/www-community/attacks/CSV_Injection
-_FORMULA = re.compile(f"'*[{re.escape(FORMULA_STARTS)}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,11 +190,6 @@ def spreadsheet(found: Mapping[str, Any], *, raw: bool) -> str:
     writer.writerow(("section", "item", "metric", "value"))
     writer.writerows(line if raw else map(harmless, line) for line in lines(found))
     return text.getvalue()
-
-
-def harmless(cell: Any) -> Any:
-    """Return *cell* so that no spreadsheet takes its text for a formula: with an apostrophe before it."""
-    return "'" + cell if isinstance(cell, str) and _FORMULA.match(cell) else cell
 
 
 # Of each list, what names its entries; where two do, the second stands in the metric.

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
+from steward.disk import sync_directory
 from steward.errors import Error
-from steward.files import sync_directory
 
 NOTED = 1.0  # s between notes of how far it has come
 _BLOCK = 1024 * 1024  # bytes read at a time

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, Generic, Never, ParamSpec, TypeVar
 
 from steward.errors import Cancelled, ResourceExhausted, Unavailable
+from stewardd.apart import NICENESS
 from stewardd.rpc.readers import Readers
 
 A = ParamSpec("A")
@@ -17,7 +18,6 @@ P = TypeVar("P")
 T = TypeVar("T")
 
 TELL = 0.2  # s between looks at how far it has come
-NICENESS = 10  # of the thread: whoever records goes first
 
 
 class Work(Generic[P, T]):
