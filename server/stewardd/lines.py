@@ -4,12 +4,22 @@ The rows of a table as lines of text: put together by the database, which lets P
 Pure: composes expressions and runs none.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from peewee import Case, Value, fn
 
-from stewardd.store.spelling import boolean_text, compact_json, harmless, quoted_json, real_text, time_text, uuid_text
+from stewardd.store.spelling import (
+    TIME_FORM,
+    boolean_text,
+    compact_json,
+    harmless,
+    quoted_json,
+    real_text,
+    time_parts,
+    time_text,
+    uuid_text,
+)
 from stewardd.tables import Column, Kind
 
 _QUOTED = (Kind.TEXT, Kind.JSON)  # in CSV: the others have nothing in them that would need it
@@ -32,18 +42,32 @@ def cell(column: Column, *, raw: bool) -> Any:
 
 def csv_line(columns: Sequence[Column], *, raw: bool) -> Any:
     """Return *columns* as a line of CSV by RFC 4180, every text in quotes."""
-    return _comma_separated(columns, lambda each: _text(each, raw=raw))
+    slots = [_time(each) if _is_time(each) else _quoted(each, _text(each, raw=raw)) for each in columns]
+    return _line(",".join(slot.form for slot in slots) + "\r\n", slots)
 
 
 def typed_line(columns: Sequence[Column]) -> Any:
     """Return *columns* as CSV for a reader that knows their types: times in microseconds, booleans 0 and 1."""
-    return _comma_separated(columns, _typed)
+    slots = [_quoted(each, _typed(each)) for each in columns]
+    return _line(",".join(slot.form for slot in slots) + "\r\n", slots)
 
 
 def json_line(columns: Sequence[Column], *, before: str = "", behind: str = "") -> Any:
     """Return *columns* as an object of JSON, with *before* and *behind* around it."""
-    form = ",".join(f'"{each.name}":"%s"' if _is_bare(each) else f'"{each.name}":%s' for each in columns)
-    return fn.PRINTF(f"{before}{{{form}}}{behind}", *(_json(each) for each in columns))
+    slots = [_json(each) for each in columns]
+    fields = ",".join(f'"{column.name}":{slot.form}' for column, slot in zip(columns, slots, strict=True))
+    return _line(f"{before}{{{fields}}}{behind}", slots)
+
+
+class _Slot(NamedTuple):
+    """Where a column stands in a line: how PRINTF is to write it, and of what."""
+
+    form: str
+    values: tuple[Any, ...]
+
+
+def _line(form: str, slots: Sequence[_Slot]) -> Any:
+    return fn.PRINTF(form, *(value for slot in slots for value in slot.values))
 
 
 def _text(column: Column, *, raw: bool) -> Any:
@@ -55,25 +79,31 @@ def _typed(column: Column) -> Any:
     return spelled[column.kind](column.source) if column.kind in spelled else column.source
 
 
-def _comma_separated(columns: Sequence[Column], spelled: Callable[[Column], Any]) -> Any:
-    form = ",".join('"%w"' if each.kind in _QUOTED and not each.source.null else "%s" for each in columns)
-    return fn.PRINTF(f"{form}\r\n", *(_quoted(each, spelled(each)) for each in columns))
+def _is_time(column: Column) -> bool:
+    return column.kind is Kind.TIME and not column.source.null
 
 
-def _quoted(column: Column, spelled: Any) -> Any:
-    if column.kind not in _QUOTED or not column.source.null:
-        return spelled
-    return Case(None, [(column.source.is_null(), Value(""))], fn.PRINTF('"%w"', spelled))
+def _time(column: Column) -> _Slot:
+    """Return where a time stands that is never NULL: put together by the line itself, which takes less time."""
+    return _Slot(TIME_FORM, time_parts(column.source))
 
 
-def _is_bare(column: Column) -> bool:
-    return column.kind in _BARE and not column.source.null
+def _quoted(column: Column, spelled: Any) -> _Slot:
+    """Return where *column*, as it is *spelled*, stands in a line of CSV."""
+    if column.kind not in _QUOTED:
+        return _Slot("%s", (spelled,))
+    if not column.source.null:
+        return _Slot('"%w"', (spelled,))
+    return _Slot("%s", (Case(None, [(column.source.is_null(), Value(""))], fn.PRINTF('"%w"', spelled)),))
 
 
-def _json(column: Column) -> Any:
+def _json(column: Column) -> _Slot:
+    if _is_time(column):
+        form, values = _time(column)
+        return _Slot(f'"{form}"', values)
     spelled = _text(column, raw=True)
-    if _is_bare(column):
-        return spelled
+    if column.kind in _BARE and not column.source.null:
+        return _Slot('"%s"', (spelled,))
     if column.kind in (Kind.TEXT, *_BARE):
-        return quoted_json(spelled)  # that makes null of NULL
-    return fn.COALESCE(spelled, "null") if column.source.null else spelled
+        return _Slot("%s", (quoted_json(spelled),))  # that makes null of NULL
+    return _Slot("%s", (fn.COALESCE(spelled, "null") if column.source.null else spelled,))

@@ -15,21 +15,24 @@ _SECOND = 1_000_000  # us
 
 def uuid_text(field: Any) -> Any:
     """Return the 16 bytes of *field* as a UUID is written."""
-    parts: list[Any] = [
-        fn.HEX(fn.SUBSTR(field, start, size)) for start, size in ((1, 4), (5, 2), (7, 2), (9, 2), (11, 6))
-    ]
-    whole, *rest = parts
-    for each in rest:
-        whole = whole.concat(Value("-")).concat(each)
-    return fn.LOWER(whole)
+    parts = [fn.HEX(field), *(fn.HEX(fn.SUBSTR(field, start)) for start in (5, 7, 9, 11))]
+    return fn.LOWER(fn.PRINTF("%.8s-%.4s-%.4s-%.4s-%s", *parts))
+
+
+TIME_FORM = "%sT%s.%06dZ"  # of PRINTF, for `time_parts`
+
+
+def time_parts(field: Any) -> tuple[Any, ...]:
+    """Return what TIME_FORM takes for the microseconds of *field*: 2025-09-30T12:00:00.000000Z, never of NULL."""
+    seconds = (field - (field < 0) * (_SECOND - 1)) / _SECOND  # rounded down: SQL rounds towards 0
+    # Twice as fast as STRFTIME.
+    return fn.DATE(seconds, "unixepoch"), fn.TIME(seconds, "unixepoch"), field - seconds * _SECOND
 
 
 def time_text(field: Any) -> Any:
     """Return the microseconds of *field* as 2025-09-30T12:00:00.000000Z, NULL when it is NULL."""
-    seconds = (field - (field < 0) * (_SECOND - 1)) / _SECOND  # rounded down: SQL rounds towards 0
-    whole = fn.STRFTIME("%Y-%m-%dT%H:%M:%S", seconds, "unixepoch")
-    rest = fn.SUBSTR(field - seconds * _SECOND + _SECOND, 2)  # six digits, behind a 1
-    return whole.concat(Value(".")).concat(rest).concat(Value("Z"))
+    spelled = fn.PRINTF(TIME_FORM, *time_parts(field))
+    return Case(None, [(field.is_null(False), spelled)]) if field.null else spelled
 
 
 def boolean_text(field: Any) -> Any:
