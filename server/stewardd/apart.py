@@ -4,8 +4,10 @@ Work that takes long in a process of its own: neither Python's lock nor the sche
 The processes are forks of a server that has no threads and no connections, started when the first is needed.
 """
 
+import fcntl
 import os
 import signal
+import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -15,6 +17,7 @@ from typing import Any
 
 from steward.errors import Error, Unavailable
 
+AHEAD = 512 * 1024  # bytes, about, that it may be ahead of what is taken
 NICENESS = 10  # of what takes long: whoever records goes first
 
 _CONTEXT = get_context("forkserver")
@@ -26,11 +29,12 @@ def preload(*modules: str) -> None:
 
 
 class Apart:
-    """Iterates in a process of its own, one item ahead of what is taken. Make it, take from it, and close it."""
+    """Iterates in a process of its own, some items ahead of what is taken. Make it, take from it, and close it."""
 
     def __init__(self, items: Callable[..., Iterator[bytes]], *args: Any) -> None:
         """Begin to iterate over what *items* yields for *args*; all of it must be picklable."""
         self._received, sent = _CONTEXT.Pipe(duplex=False)
+        _widen(sent)
         self._process = _CONTEXT.Process(target=_work, args=(sent, items, args), daemon=True)
         self._process.start()
         sent.close()
@@ -55,6 +59,13 @@ class Apart:
         self._process.join()
         self._process.close()
         self._received.close()
+
+
+def _widen(pipe: Connection) -> None:
+    """Have *pipe* hold AHEAD, where its size can be set: with Linux's 64 KiB each item would wait to be taken."""
+    if sys.platform == "linux":
+        with suppress(PermissionError):  # this user has as much in pipes as is allowed
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, AHEAD)
 
 
 def _work(sent: Connection, items: Callable[..., Iterator[bytes]], args: tuple[Any, ...]) -> None:
