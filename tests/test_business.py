@@ -586,6 +586,10 @@ BAD_ZONES = (
     "a\0b",
     "zone.tab",
     "x" * 999,
+    "localtime",
+    "posixrules",
+    "posix/Europe/Berlin",
+    "right/Europe/Berlin",
 )
 BAD_REQUESTS: list[tuple[dict[str, Any], str]] = [
     *(({"time_zone": zone}, "time_zone") for zone in BAD_ZONES),

@@ -5,6 +5,7 @@ Pure, but for the time zone database.
 """
 
 from bisect import bisect_left
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -13,15 +14,17 @@ from steward.types import FieldViolation
 from stewardd.store.times import instant, micros
 
 DAY = timedelta(days=1)
+# What some systems keep beside the zones: a zone that only this machine knows, and clocks that count leap seconds.
+NO_ZONES = ("localtime", "posix", "posixrules", "right")
 
 
 def zone_named(name: str) -> ZoneInfo:
     """Return the time zone of that *name*, UTC of none. Raises: InvalidArgument of the field time_zone."""
-    try:
-        return ZoneInfo(name or "UTC")
-    except (KeyError, ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError, a directory is an OSError
-        rule = "must be a name of the IANA time zone database, such as Europe/Berlin"
-        raise InvalidArgument.of(FieldViolation("time_zone", rule)) from None
+    with suppress(KeyError, ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError, a directory is an OSError
+        if name.split("/", maxsplit=1)[0] not in NO_ZONES:
+            return ZoneInfo(name or "UTC")
+    rule = "must be a name of the IANA time zone database, such as Europe/Berlin"
+    raise InvalidArgument.of(FieldViolation("time_zone", rule))
 
 
 def day_of(time: datetime, zone: ZoneInfo) -> date:
