@@ -8,6 +8,7 @@ import gzip
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from statistics import mean
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ import pytest
 from steward import Client, InteractionFilter
 from steward.legacy import LegacyFile
 from steward.types import ImportRejection
-from stewardd import alerts, analytics, business, health, metrics, performance, quality, questions, sessions
+from stewardd import alerts, analytics, business, content, health, metrics, performance, quality, questions, sessions
 from stewardd.backup import Backups
 from stewardd.privacy import Redactor
 from stewardd.store import Store
@@ -103,10 +104,12 @@ def _same(theirs: Any, ours: Any) -> bool:
     return bool(oracle.close(theirs) == ours) if numbers else bool(theirs == ours)
 
 
-def their_quality(theirs: Theirs, now: datetime) -> tuple[float, list[str]]:
-    """Return the predecessor's score and issues."""
+def their_quality(theirs: Theirs, now: datetime) -> tuple[float, list[str], dict[str, float]]:
+    """Return the predecessor's score, issues and completeness, the latter under our names of the fields."""
     known = "SELECT COUNT(*) * 1.0 / (SELECT COUNT(*) FROM {{t}}) FROM {{t}} WHERE {0} IS NOT NULL AND {0} != ''"
-    complete = [theirs.one(known.format(field)) for field in ("session_id", "query", "response_time", "success")]
+    complete = {
+        field: theirs.one(known.format(field.removesuffix("_seconds"))) for field in (*oracle.SCORED, "user_role")
+    }
     since = text(now - timedelta(days=7))
     issues = [
         *["slow"] * (theirs.one("SELECT COUNT(*) FROM {t} WHERE timestamp >= ? AND response_time > 300", since) > 0),
@@ -115,7 +118,8 @@ def their_quality(theirs: Theirs, now: datetime) -> tuple[float, list[str]]:
     ]
     busy = "SELECT session_id FROM {t} WHERE timestamp >= ? GROUP BY session_id HAVING COUNT(*) > 50"
     issues += ["busy" for _ in theirs.rows(busy, since)]
-    return 0.7 * mean(complete) + 0.3 * max(0, 1 - 0.1 * len(issues)), issues
+    score = 0.7 * mean(complete[field] for field in oracle.SCORED) + 0.3 * max(0, 1 - 0.1 * len(issues))
+    return score, issues, complete
 
 
 @pytest.mark.parametrize("now", [NOW, NOW - timedelta(days=10), NOW - timedelta(days=20)], ids=str)
@@ -126,7 +130,13 @@ def test_quality_and_health(theirs: Theirs, store: Store, now: datetime) -> None
     report = quality.report(store, since=None, until=None, now=now)
     backups = Backups(store.path.parent / "backups", redactor=REDACTOR)
     judged = health.judge(health.measure(store, backups, key_source="", now=now), low_disk_bytes=0, now=now)
-    score, issues = their_quality(theirs, now)
+    score, issues, complete = their_quality(theirs, now)
+    recommended = [
+        *["LOW_SCORE"] * (score < 0.8),
+        *("INCOMPLETE_FIELD" for share in complete.values() if share < 0.95),
+        *["ERRORS"] * ("negative" in issues),
+        *["ANOMALIES"] * ("slow" in issues),
+    ]
     success = theirs.one("SELECT AVG(success) FROM {t} WHERE timestamp >= ?", text(now - timedelta(hours=1)))
 
     check(
@@ -135,9 +145,10 @@ def test_quality_and_health(theirs: Theirs, store: Store, now: datetime) -> None
             Compared("quality score", score, report.score),
             Compared("quality issues, 7 days", len(issues), report.issues),
             *(
-                Compared(f"completeness of {each.field}", 1.0, each.completeness)  # of this file, whatever the formula
+                Compared(f"completeness of {each.field}", complete[each.field], each.completeness)
                 for each in report.completeness
             ),
+            Compared("recommendations", recommended, [each.kind.name for each in report.recommendations]),
             Compared(
                 "health score, no backup",
                 mean((score, 1.0 if success is None or success > 0.8 else 0.5, 0.0)),
@@ -185,6 +196,7 @@ def test_performance(theirs: Theirs, store: Store, now: datetime) -> None:
             Compared("summary: min response time", least, found.response_times.min_seconds),
             Compared("summary: max response time", most, found.response_times.max_seconds),
             Compared("summary: success rate", success or 0.0, found.success_rate),
+            Compared("summary: enabled rules", len(holding), found.enabled_rules),
             Compared(
                 "trend of the response time",
                 oracle.trend(seconds if volume else None, seconds_before),
@@ -208,6 +220,28 @@ def test_performance(theirs: Theirs, store: Store, now: datetime) -> None:
             ),
         ],
     )
+
+
+@pytest.mark.parametrize("now", [NOW, NOW + timedelta(minutes=40), NOW - timedelta(days=10)], ids=str)
+def test_plain_python_says_the_same(store: Store, now: datetime) -> None:
+    """
+    What the tests of random data hold the figures against gives those of the real file too.
+    """
+    rows = [asdict(each) for each in oracle.real_rows()]
+    backups = Backups(store.path.parent / "backups", redactor=REDACTOR)
+    judged = health.judge(health.measure(store, backups, key_source="", now=now), low_disk_bytes=0, now=now)
+    found = performance.report(store, hours=240, until=None, chosen=InteractionFilter(), redactor=REDACTOR, now=now)
+    window = oracle.within(rows, now - timedelta(hours=240))
+
+    assert oracle.close(oracle.quality_score(rows, now)) == quality.score(store, now=now)
+    assert oracle.close(oracle.health_score(rows, now)) == judged.score.value
+    assert (len(window), oracle.spread(window)) == (found.interactions, asdict(found.response_times))
+    for name, expected in oracle.system_metrics(rows, now).items():
+        assert oracle.close(expected) == getattr(found.metrics, name)
+    for field, groups in (("user_role", found.by_role), ("query_type", found.by_query_type)):
+        assert [(name, oracle.spread(group)) for name, group in oracle.grouped(window, field).items()] == [
+            (each.name, asdict(each.response_times)) for each in groups
+        ]
 
 
 @pytest.mark.parametrize("days", [7, 30, 365])
@@ -251,10 +285,11 @@ def test_summary(theirs: Theirs, store: Store, days: int) -> None:
             Compared("code snippets", totals[5], ours.code_snippets),
             Compared("citations", totals[6], ours.citations),
             *(
-                Compared(f"sessions started: {name}", their, our, late if their != mend else "")
+                Compared(f"sessions started: {name}", their, our, "" if _same(their, mend) else late)
                 for name, their, mend, our in (
                     ("count", started[0], mended[0], of_sessions.total),
                     ("queries per session", started[1], mended[1], of_sessions.queries_per_session),
+                    ("mean response time", started[2], mended[2], of_sessions.mean_response_time_seconds),
                 )
             ),
             Compared("sessions started (mended): count", mended[0], of_sessions.total),
@@ -321,13 +356,17 @@ def test_insights_and_questions(theirs: Theirs, store: Store) -> None:
     roles = "SELECT user_role, COUNT(*), COUNT(DISTINCT session_id), AVG(response_time), AVG(success) FROM {t} GROUP BY 1 ORDER BY 2 DESC, 1"  # noqa: E501
     types = "SELECT query_type, COUNT(*), AVG(response_time), AVG(success) FROM {t} GROUP BY 1 ORDER BY 2 DESC, 1"
     pairs = "SELECT user_role, query_type, COUNT(*) FROM {t} GROUP BY 1, 2 ORDER BY 1, 3 DESC, 2"
-    common = "SELECT LOWER(TRIM(query)) q, COUNT(*), AVG(success), AVG(response_time) FROM {t} GROUP BY q ORDER BY 2 DESC, q LIMIT 10"  # noqa: E501
+    common = (
+        "SELECT LOWER(TRIM(query)) q, COUNT(*), AVG(success), AVG(response_time), query_type, "
+        "GROUP_CONCAT(DISTINCT user_role) FROM {t} WHERE user_role LIKE ? GROUP BY q ORDER BY 2 DESC, q LIMIT 10"
+    )
     suggest = (
         "SELECT LOWER(TRIM(query)) q, COUNT(*), AVG(code_snippets_shown > 0) FROM {t} "
         "WHERE user_role = ? AND success = 1 GROUP BY q HAVING COUNT(*) >= 2 ORDER BY 2 DESC, 3 DESC, q LIMIT 5"
     )
     developer = "Software Developer"
     suggested = questions.suggestions(store, **{**asked, "since": None}, user_role=developer, limit=None)
+    used = content.report(store, since=None, until=None, user_roles=(), content_types=(), limit=None, now=NOW)
 
     check(
         "insights, questions, suggestions",
@@ -364,19 +403,35 @@ def test_insights_and_questions(theirs: Theirs, store: Store) -> None:
                 theirs.rows(pairs),
                 [(e.user_role, e.query_type, e.interactions) for e in found.query_types_by_role],
             ),
-            *_listed(
-                "common question",
-                theirs.rows(common),
-                [
-                    (e.question.lower(), e.frequency, e.success_rate, e.mean_response_time_seconds)
-                    for e in questions.common(store, **asked, limit=None).questions
-                ],
+            *(
+                compared
+                for name, role, chosen in (
+                    ("common question", "%", InteractionFilter()),
+                    ("common question of developers", developer, InteractionFilter(user_roles=(developer,))),
+                )
+                for compared in _listed(
+                    name,
+                    theirs.rows(common, role),
+                    [
+                        (
+                            e.question.lower(),
+                            e.frequency,
+                            e.success_rate,
+                            e.mean_response_time_seconds,
+                            e.query_type,
+                            ",".join(e.user_roles),
+                        )
+                        for e in questions.common(store, **{**asked, "chosen": chosen}, limit=None).questions
+                    ],
+                )
             ),
             *_listed(
                 "suggestion",
                 theirs.rows(suggest, developer),
                 [(e.question.lower(), e.frequency, e.code_rate) for e in suggested],
             ),
+            Compared("content: kinds", theirs.rows("SELECT content_type FROM content_analytics"), [*used.types]),
+            Compared("content: items", [], [*used.items]),  # of which the newer generation does not tell
         ],
     )
 
@@ -405,8 +460,12 @@ def test_business(theirs: Theirs, store: Store) -> None:
     managers = "COUNT(DISTINCT CASE WHEN user_role LIKE 'Hiring Manager%' THEN session_id END)"
     shares = "AVG(query_type = 'technical'), AVG(code_snippets_shown > 0), AVG(citations_provided > 0)"
     days = theirs.rows(f"SELECT DATE(timestamp) d, {buckets}, {managers}, {shares} FROM {{t}} GROUP BY d ORDER BY d")  # noqa: S608 -- ours
-    length = "SELECT DATE(timestamp) d, (JULIANDAY(MAX(timestamp)) - JULIANDAY(MIN(timestamp))) * 1440 m FROM {t} GROUP BY d, session_id"  # noqa: E501
-    minutes = dict(theirs.rows(f"SELECT d, AVG(m) FROM ({length}) GROUP BY d"))  # noqa: S608 -- ours
+    minutes: dict[str, list[float]] = {}
+    for day, *ends in theirs.rows(
+        "SELECT DATE(timestamp) d, MIN(timestamp), MAX(timestamp) FROM {t} GROUP BY d, session_id"
+    ):
+        first, last = map(datetime.fromisoformat, ends)  # JULIANDAY is exact to the millisecond only
+        minutes.setdefault(day, []).append((last - first).total_seconds() / 60)
     found = business.report(
         store, since=ALL, until=None, chosen=InteractionFilter(), time_zone="UTC", redactor=REDACTOR, now=NOW
     )
@@ -426,8 +485,7 @@ def test_business(theirs: Theirs, store: Store) -> None:
             Compared(f"{day}: technical share", rates[0], each.technical_rate),
             Compared(f"{day}: code share", rates[1], each.code_rate),
             Compared(f"{day}: citation share", rates[2], each.citation_rate),
+            Compared(f"{day}: mean session minutes", mean(minutes[day]), each.mean_session_minutes),
         ]
-        # JULIANDAY is exact to the millisecond only.
-        assert pytest.approx(minutes[day], abs=1e-3) == each.mean_session_minutes
 
     check("business", compared)
