@@ -144,6 +144,8 @@ def test_a_full_disk_stops_the_writing_and_nothing_else(
 
         held.free()
 
+        if number == 0:  # nobody has to write for it to be seen
+            assert SERVING == next_status(daemon, other_than=NOT_SERVING)
         assert record(client, journal, count=1) is None, number
         assert {} == failing(client)
         assert SERVING == next_status(daemon, other_than=NOT_SERVING)
