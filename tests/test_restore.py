@@ -1,12 +1,10 @@
 """
-Restores: all or nothing, into a store that is in use; nothing that came after is lost, and no place is given twice.
+Restores: all or nothing, into a store that is in use. What clients that write meanwhile see of them is in
+tests/faults/test_restore_load.py.
 """
 
-import threading
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,13 +13,10 @@ from steward import (
     Backup,
     BackupReason,
     Client,
-    Error,
     FailedPrecondition,
     InvalidArgument,
     NotFound,
-    Receipt,
     Restoration,
-    Retry,
     ids,
 )
 from steward.types import FileChunk
@@ -275,39 +270,3 @@ def of_schema(data: Path, *statements: str) -> Backup:
     db.close()
     backups = Backups(data / "backups", redactor=Redactor(load_key(data, given=None, fresh=False)))
     return finished(backups.create(data / "steward.db", reason=BackupReason.MANUAL, now=datetime.now(UTC)))
-
-
-def test_writers_lose_nothing_over_restores(client: Client) -> None:
-    """
-    What is acknowledged after a restore is there, no place is given twice, and whoever comes meanwhile comes back.
-    """
-    made = client.create_backup()
-    receipts: list[list[Receipt]] = [[] for _ in range(4)]
-    stop = threading.Event()
-
-    def write(mine: list[Receipt]) -> None:
-        with Client(client.target, retry=Retry(attempts=100)) as writer:
-            while not stop.is_set():
-                with suppress(Error):
-                    mine.append(writer.record_interaction(interaction(session_id=ids.mint())))
-
-    threads = [threading.Thread(target=write, args=(mine,)) for mine in receipts]
-    for thread in threads:
-        thread.start()
-    restores = [client.restore_backup(made.id).restore for _ in range(5)]
-    behind = [len(mine) + 20 for mine in receipts]
-    while any(len(mine) < most for mine, most in zip(receipts, behind, strict=True)):
-        client.get_server_info()
-    stop.set()
-    for thread in threads:
-        thread.join()
-
-    last = restores[-1]
-    assert last is not None
-    stored = {seq for seq, _ in questions(client)}
-    given = [each for mine in receipts for each in mine]
-    late = {each.seq for each in given if each.recorded_at > last.restored_at + timedelta(seconds=1)}
-    assert len(given) == len({each.seq for each in given})
-    assert late <= stored
-    assert stored <= {each.seq for each in given}
-    assert replace(made) == next(client.list_backups(reasons=[BackupReason.MANUAL]))

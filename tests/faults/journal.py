@@ -244,7 +244,7 @@ class Writers:
             assert process.stdout.readline() == "writing\n"
 
     def stop(self) -> Counter[str]:
-        """Let each client finish what it is at, and return how many calls failed with which error."""
+        """Let each client finish what it is at, and return how many calls failed with which error and reason."""
         said = [process.communicate("", timeout=PATIENCE)[0] for process in self._processes]
         assert [0, 0] == [process.returncode for process in self._processes]
         return sum((Counter(json.loads(each)) for each in said), Counter())

@@ -3,7 +3,7 @@ Clients in a process of their own, each writing and keeping its journal until st
 
     python -m tests.faults.writers TARGET DIRECTORY --clients 8 --seed 1 [--give-up]
 
-Prints `writing` when it begins and, at the end, how many calls failed with which error, as one line of JSON.
+Prints `writing` when it begins and, at the end, how many calls failed with which error and reason, as one line of JSON.
 """
 
 import argparse
@@ -37,6 +37,10 @@ class Run:
     give_up: bool  # at the first failure, after a few more calls
     over: asyncio.Event = field(default_factory=asyncio.Event)
     failures: Counter[str] = field(default_factory=Counter)
+
+    def met(self, error: Error) -> None:
+        """Count *error*, by its kind and its reason."""
+        self.failures[f"{type(error).__name__} {error.reason}"] += 1
 
 
 def made_up(chance: random.Random) -> Interaction:
@@ -76,7 +80,7 @@ async def deliver(run: Run, client: AsyncClient, journal: Journal, interactions:
         try:
             journal.acknowledged(await record(client, interactions))
         except Error as error:
-            run.failures[type(error).__name__] += 1
+            run.met(error)
             journal.sync()
             if run.give_up or not isinstance(error, PASSING):
                 raise
@@ -108,7 +112,7 @@ async def knock(run: Run, client: AsyncClient) -> None:
         try:
             await client.get_server_info()
         except Error as error:
-            run.failures[type(error).__name__] += 1
+            run.met(error)
 
 
 async def main(target: str, directory: Path, *, clients: int, seed: int, give_up: bool) -> None:
