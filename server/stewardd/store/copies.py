@@ -2,8 +2,6 @@
 Copies of a store's file: taken at one moment while it is in use, and looked into.
 """
 
-import errno
-import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ from peewee import DatabaseError, SqliteDatabase
 
 from steward.errors import Unavailable
 from stewardd.store import schema
-from stewardd.store.database import APPLICATION_ID, SQLITE_ERROR, copy, is_full, open_copy
+from stewardd.store.database import APPLICATION_ID, SQLITE_ERROR, copy, open_copy, room
 from stewardd.store.facts import fact
 
 _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
@@ -44,10 +42,9 @@ def take(store: Path, target: Path) -> None:
     Raises: OSError when there is no room, Unavailable when the store cannot be read.
     """
     try:
-        copy(store, target)
+        with room():
+            copy(store, target)
     except SQLITE_ERROR as error:
-        if is_full(error):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
         raise Unavailable("the store cannot be copied at the moment", reason="STORE_UNAVAILABLE") from error
 
 

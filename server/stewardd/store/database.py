@@ -4,6 +4,8 @@ How a store's file is opened: pragmas, and the refusals that come before the fir
 The one place that is SQLite's own. Peewee takes SQLite from the pysqlite3 wheel where that is installed.
 """
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -20,6 +22,7 @@ SQLITE_VERSION: str = _SQLITE.sqlite_version
 SAFE_SQLITE = (3, 51, 3)  # 3.7.0 to 3.51.2 can corrupt a WAL that two connections reset: https://sqlite.org/wal.html
 APPLICATION_ID = 0x53545744  # STWD
 JOURNAL_LIMIT = 64 * 1024 * 1024
+FULL = "database or disk is full"  # SQLite's words for SQLITE_FULL: what pysqlite3 raises of a backup has no code
 COMPILED = 300  # statements the writer keeps: those that append have one for each number of rows
 
 _FRESH = {  # written into the file, so once: a write on each start would need room on a full disk
@@ -43,6 +46,15 @@ _COPY = {  # it may be of anyone's making
     "cell_size_check": "ON",
     "mmap_size": 0,
     "cache_size": -16 * 1024,  # KiB
+}
+_DRAFT = {  # nobody else uses it, and when it breaks it is thrown away
+    "locking_mode": "EXCLUSIVE",  # so that its log needs no shared memory, which is a file too
+    "journal_mode": "MEMORY",
+    "synchronous": "OFF",
+    "secure_delete": "ON",
+    "foreign_keys": "ON",
+    "trusted_schema": "OFF",
+    "cell_size_check": "ON",
 }
 _READER = {
     "query_only": "ON",
@@ -83,6 +95,11 @@ def open_copy(path: Path, *, shared: bool = False) -> SqliteDatabase:
     """Open a copy of a store at *path*, which nobody else uses unless it is *shared*, to look into it."""
     how = "mode=ro" if shared else "immutable=1"
     return SqliteDatabase(f"{path.resolve().as_uri()}?{how}", uri=True, pragmas=_COPY, thread_safe=False)
+
+
+def open_draft(path: Path) -> SqliteDatabase:
+    """Open a copy of a store at *path*, which nobody else uses, to change it before a store holds what it does."""
+    return SqliteDatabase(str(path), pragmas=_DRAFT, thread_safe=False)
 
 
 def copy(source: Path, target: Path) -> None:
@@ -182,7 +199,18 @@ def reason(error: Exception) -> Exception:
 
 def is_full(error: Exception) -> bool:
     """Whether *error*, Peewee's or SQLite's own, is for want of room."""
-    return getattr(getattr(error, "orig", error), "sqlite_errorname", "") == "SQLITE_FULL"
+    return FULL in str(error)
+
+
+@contextmanager
+def room() -> Iterator[None]:
+    """Raise what SQLite says for want of room as the system would, as an OSError."""
+    try:
+        yield
+    except (peewee.DatabaseError, SQLITE_ERROR) as error:
+        if is_full(reason(error)):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+        raise
 
 
 def explained(error: peewee.DatabaseError) -> Error:

@@ -10,23 +10,32 @@ from peewee import DatabaseError, SqliteDatabase
 
 from steward.errors import FailedPrecondition
 from stewardd.store import schema
-from stewardd.store.database import open_writer
+from stewardd.store.database import open_draft, room
 
 Heirloom = Callable[[SqliteDatabase, SqliteDatabase], object]  # takes something over from the store to the copy
 
 
 def bring_up_to_date(copy: Path) -> None:
-    """Apply to the *copy* what its schema lacks. Raises: FailedPrecondition when it is newer than this Steward."""
-    with closing(open_writer(copy)) as db:
+    """
+    Apply to the *copy* what its schema lacks.
+
+    Raises: FailedPrecondition when it is newer than this Steward; OSError when there is no room.
+    """
+    with closing(open_draft(copy)) as db:
         try:
-            schema.migrate(db)
+            with room():
+                schema.migrate(db)
         except DatabaseError as error:
             raise FailedPrecondition(f"it cannot be brought up to date: {error}") from error
 
 
 def take_over(copy: Path, store: SqliteDatabase, heirlooms: Iterable[Heirloom]) -> None:
-    """Have the *copy* hand out no place that the *store* handed out already, and take over all *heirlooms*."""
-    with closing(open_writer(copy)) as db, db.atomic():
+    """
+    Have the *copy* hand out no place that the *store* handed out already, and take over all *heirlooms*.
+
+    Raises: OSError when there is no room.
+    """
+    with closing(open_draft(copy)) as db, room(), db.atomic():
         for name, seq in store.execute_sql("SELECT name, seq FROM sqlite_sequence").fetchall():
             known = db.execute_sql("UPDATE sqlite_sequence SET seq = MAX(seq, ?) WHERE name = ?", (seq, name))
             if not known.rowcount:
