@@ -3,12 +3,15 @@ Migrations of a store that exists, and restores while no server runs.
 """
 
 import shutil
+import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from steward import BackupReason, Client, FailedPrecondition
+from steward import BackupReason, Client, FailedPrecondition, MetricPoint, ids
+from steward.types import FileChunk
 from stewardd import upgrade
 from stewardd.store import database, schema
 from stewardd.testing import running_server
@@ -178,6 +181,113 @@ def test_what_is_no_backup_is_refused(data: Path, tmp_path: Path, number: int) -
     with running_server(data) as server, Client(server.target) as client:
         found = questions(client)
     assert (1, True, [(1, "kept")]) == (code, why in said, found)
+
+
+def test_places_of_a_lost_store_are_not_handed_out_again(data: Path, tmp_path: Path) -> None:
+    """
+    Restored into an empty directory, a store goes on behind all that the lost one may have handed out since the backup,
+    of every kind, and refuses its tokens with their reason.
+    """
+    with running_server(data) as server, Client(server.target) as client:
+        made = client.create_backup()
+        (tmp_path / "copy").write_bytes(b"".join(client.download_backup(made.id)))
+        lost = [each.seq for each in recorded(client, *(interaction() for _ in range(1000)))]
+        client.record_metrics([MetricPoint(name="m", value=1.0)])
+        part = next(each for each in client.export_table_parts("interactions") if isinstance(each, FileChunk))
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    shutil.copy(data / "privacy.key", fresh)
+
+    done = restore(str(tmp_path / "copy"), "--data", str(fresh), "--yes")
+    with running_server(fresh) as server, Client(server.target) as client:
+        first, second = recorded(client, interaction(), interaction())
+        with pytest.raises(FailedPrecondition) as caught:
+            list(client.export_table_parts("interactions", resume_token=part.resume_token))
+        exported = [each.seq for each in client.export_interactions()]
+
+    assert 0 == done[0], done[2]
+    assert max(lost) < first.seq == second.seq - 1 < 2**53  # which JSON can tell apart
+    assert [1, first.seq, second.seq] == exported
+    assert all(counter > 1000 for counter in counters(fresh).values())
+    assert "RESTORED" == caught.value.reason
+
+
+def counters(data: Path) -> dict[str, int]:
+    """Return the newest place that each table of the store in *data* has handed out."""
+    with closing(database.open_writer(data / "steward.db")) as db:
+        return dict(db.execute_sql("SELECT name, seq FROM sqlite_sequence").fetchall())
+
+
+def names(data: Path) -> set[str]:
+    """Return what is in *data*, without the logs that SQLite begins when it looks at a file."""
+    return {each.name for each in data.iterdir() if not each.name.endswith(("-wal", "-shm"))}
+
+
+def zeroed(content: bytes) -> bytes:
+    """Return *content* without its second half."""
+    return content[: len(content) // 2] + bytes(len(content) - len(content) // 2)
+
+
+DAMAGED: dict[str, Callable[[bytes], bytes]] = {
+    "no database": lambda _: b"no database" * 10_000,
+    "no header": lambda content: bytes(100) + content[100:],
+    "truncated": lambda content: content[: len(content) // 8192 * 4096],
+    "half of it zeros": zeroed,
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_a_damaged_store_is_set_aside(data: Path, tmp_path: Path, kind: str) -> None:
+    """
+    What cannot be read is kept beside what is restored, which hands out no place again that it may have handed out.
+    """
+    backup_id = downloaded(data, tmp_path / "copy")
+    with running_server(data) as server, Client(server.target) as client:
+        lost = [each.seq for each in recorded(client, *(interaction(session_id=ids.mint()) for _ in range(1000)))]
+    path = data / "steward.db"
+    damaged = DAMAGED[kind](path.read_bytes())
+    path.write_bytes(damaged)
+    with pytest.raises(FailedPrecondition, match=r"steward\.db cannot be opened as a store"):
+        running_server(data).__enter__()
+
+    planned = restore(backup_id, "--data", str(data), "--dry-run")
+    before = path.read_bytes()
+    done = restore(backup_id, "--data", str(data), "--yes")
+    with running_server(data) as server, Client(server.target) as client:
+        (receipt,) = recorded(client, interaction(query="new"))
+        found = questions(client)
+
+    assert (1, damaged) == (planned[0], before)
+    assert "steward.db cannot be read, so nobody knows what would be lost; a restore sets it aside" in planned[2]
+    assert (0, "") == (done[0], done[2])
+    assert f"{path} could not be read, and is {path}.damaged-1 now" in done[1]
+    assert damaged == (data / "steward.db.damaged-1").read_bytes()
+    assert [(1, "kept"), (receipt.seq, "new")] == found
+    assert receipt.seq > max(lost)
+    assert {"privacy.key", "steward.lock", "backups", "steward.db", "steward.db.damaged-1"} == names(data)
+
+
+def test_a_damaged_store_stays_where_nothing_is_restored(data: Path, tmp_path: Path) -> None:
+    """
+    A backup that is damaged too leaves it as it is; and another program's file is not touched whatever the backup.
+    """
+    backup_id = downloaded(data, tmp_path / "copy")
+    path = data / "steward.db"
+    path.write_bytes(b"no database" * 10_000)
+    (tmp_path / "half").write_bytes((tmp_path / "copy").read_bytes()[10:])
+
+    refused = restore(str(tmp_path / "half"), "--data", str(data), "--yes")
+    left, content = names(data), path.read_bytes()
+    path.unlink()
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE theirs (a)")
+    theirs = restore(backup_id, "--data", str(data), "--yes")
+
+    assert (1, b"no database" * 10_000) == (refused[0], content)
+    assert {"privacy.key", "steward.lock", "backups", "steward.db"} == left
+    assert 1 == theirs[0]
+    assert "is another program's database" in theirs[2]
+    assert [] == list(data.glob("*damaged*"))
 
 
 def test_a_store_in_use_is_not_restored_behind_its_server(tmp_path: Path) -> None:

@@ -5,9 +5,11 @@ Puts a daemon together, in order, and takes it apart in the reverse order.
 import asyncio
 import gc
 import os
+import shutil
 import signal
 import socket
-from contextlib import AsyncExitStack, ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,8 +23,9 @@ from stewardd.backup import DIRECTORY, Backups, finished
 from stewardd.config import Config
 from stewardd.lock import Lock
 from stewardd.privacy import Redactor, load_key
+from stewardd.rpc.exports import SCRATCH
 from stewardd.rpc.server import Server
-from stewardd.store import FILE, Store, refuse_old_sqlite
+from stewardd.store import FILE, Store, copies, refuse_old_sqlite, succession
 from stewardd.telemetry import Telemetry
 from stewardd.upgrade import upgrade
 
@@ -142,11 +145,12 @@ def migrate(config: Config) -> tuple[list[str], str]:
         return applied, store.schema_version
 
 
-def restore(config: Config, source: str, *, dry_run: bool, foreign: bool) -> Restoration:
+def restore(config: Config, source: str, *, dry_run: bool, foreign: bool) -> tuple[Restoration, Path | None]:
     """
     Restore the backup of the id, or in the file, *source* into the store of *config*, which is made when there is none.
 
-    Raises: FailedPrecondition when a daemon holds the store, its key is missing, or as `stewardd.restore.restore`.
+    Return what was done, and where a store is now that was damaged. Raises: FailedPrecondition when a daemon holds the
+    store, its key is missing, or as `stewardd.restore.restore`.
     """
     _private(config)
     with ExitStack() as stack:
@@ -155,19 +159,44 @@ def restore(config: Config, source: str, *, dry_run: bool, foreign: bool) -> Res
         telemetry = Telemetry(level=config.log_level)
         stack.callback(telemetry.close)
         refuse_old_sqlite(allowed=config.allow_old_sqlite)
-        redactor = _redactor(config, fresh=foreign and not (config.data / FILE).exists())
+        held = config.data / FILE
+        redactor = _redactor(config, fresh=foreign and not held.exists())
         backups = Backups(config.data / DIRECTORY, redactor=redactor)
         backups.clear()
         path = backups.source(source) if ids.parse(source) else Path(source).resolve()
         if not path.is_file():
             raise FailedPrecondition(f"{source} is neither a file nor the id of a backup")
-        store, _ = _opened(config, telemetry)
-        stack.callback(store.close)
-        if not store.fresh:
-            asyncio.run(store.claim(redactor))
-        return finished(
-            restoring.restore(backups, store, path, dry_run=dry_run, foreign=foreign, now=lambda: datetime.now(UTC))
-        )
+
+        def into(store: Store) -> Restoration:
+            steps = restoring.restore(
+                backups, store, path, dry_run=dry_run, foreign=foreign, now=lambda: datetime.now(UTC)
+            )
+            with closing(store):
+                if not store.fresh:
+                    asyncio.run(store.claim(redactor))
+                return finished(steps)
+
+        if not copies.is_damaged(held):
+            return into(_opened(config, telemetry)[0]), None
+        if dry_run:
+            raise FailedPrecondition(
+                f"{held} cannot be read, so nobody knows what would be lost; a restore sets it aside"
+            )
+        with _scratch(config) as scratch:
+            done = into(Store(scratch, telemetry=telemetry))
+            return done, succession.set_aside(held, scratch / FILE)
+
+
+@contextmanager
+def _scratch(config: Config) -> Iterator[Path]:
+    """Have the directory of what is under way, beside the store. Which a server clears at start."""
+    made = config.data / SCRATCH
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir(mode=0o700)
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made)
 
 
 def serve(config: Config) -> None:

@@ -13,6 +13,7 @@ from stewardd import config as settings
 from stewardd.app import migrate as migrate_store
 from stewardd.app import restore as restore_store
 from stewardd.app import serve as run
+from stewardd.store import FILE
 
 app = typer.Typer(
     help="The data steward of an AI assistant. A flag such as --listen can be given as STEWARD_LISTEN too.",
@@ -63,15 +64,18 @@ def restore(
     """
     Restore a backup into a store that no daemon serves, all or nothing, and say what was done.
 
-    A store is made where there is none; put its privacy key there first. What was before is a safety backup.
+    A store is made where there is none; put its privacy key there first. What was before is a safety backup, or, where
+    that cannot be read, kept beside it.
     """
     config = settings.load(data=data, log_level="error")
     if not (dry_run or yes):
         typer.confirm(f"Replace what is in {config.data} by {source}?", abort=True, err=True)
-    found = restore_store(config, source, dry_run=dry_run, foreign=foreign)
+    found, aside = restore_store(config, source, dry_run=dry_run, foreign=foreign)
     for each in found.tables:
         if each.rows_before or each.rows_after:
             typer.echo(f"{each.name}: {each.rows_before} rows before, {each.rows_after} after")
+    if aside is not None:
+        typer.echo(f"{config.data / FILE} could not be read, and is {aside} now")
     if found.restore is not None:
         safety = found.restore.safety_backup_id
         typer.echo(

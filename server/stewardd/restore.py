@@ -4,7 +4,7 @@ Restores: a backup becomes what the store holds, all or nothing, while the store
 What must outlive a restore is taken over from the store to the copy before the copy replaces it: HEIRLOOMS.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,8 @@ def restore(
         if problems:
             raise damaged(problems[0])
         succession.bring_up_to_date(copy)
+        if store.fresh:
+            succession.leave_out(copy, _unknown(wanted, backups.listed(), now()))
         with store.held() as held:
             before = copies.contents(store.path, shared=True)
             safety = ""
@@ -51,11 +53,21 @@ def restore(
                 made = yield from backups.create(store.path, reason=BackupReason.SAFETY, now=now())
                 safety = made.id
             yield BackupProgress(BackupPhase.RESTORING, 0, wanted.plain_bytes)
-            done = Restore(now(), wanted.id, safety, store.epoch, new_epoch())
+            done = Restore(now(), wanted.id, safety, wanted.epoch if store.fresh else store.epoch, new_epoch())
             heirlooms = () if store.fresh else HEIRLOOMS
             succession.take_over(copy, held, (*heirlooms, _keyed(backups.fingerprint), _noted(done)))
             store.replace(held, copy, epoch=done.epoch_after)
     return _restoration(wanted, before, done)
+
+
+def _unknown(wanted: Backup, others: Iterable[Backup], now: datetime) -> int:
+    """
+    Return how many places behind *wanted* a store that is lost may have handed out, of which only backups are known.
+
+    That is one for each microsecond since a backup, which is more than a store takes.
+    """
+    reach = (each.newest_seq + max(0, micros(now) - micros(each.created_at)) for each in (wanted, *others))
+    return max(reach) - wanted.newest_seq
 
 
 def restores(store: Store) -> list[Restore]:

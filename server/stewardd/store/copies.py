@@ -11,7 +11,7 @@ from peewee import DatabaseError, SqliteDatabase
 
 from steward.errors import Unavailable
 from stewardd.store import schema
-from stewardd.store.database import APPLICATION_ID, SQLITE_ERROR, copy, open_copy, room
+from stewardd.store.database import APPLICATION_ID, SQLITE_ERROR, copy, is_damage, open_copy, room
 from stewardd.store.facts import fact
 
 _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
@@ -64,6 +64,15 @@ def contents(path: Path, *, shared: bool = False) -> Contents:
         )
 
 
+def is_damaged(store: Path) -> bool:
+    """Whether SQLite finds the file of a *store* damaged where a restore has to look."""
+    try:
+        contents(store, shared=True)
+    except Unavailable as error:
+        return is_damage(error.__cause__)
+    return False
+
+
 def complaints(path: Path) -> list[str]:
     """Return what is wrong with the copy at *path* as a store, whatever it holds."""
     try:
@@ -95,7 +104,8 @@ def _reading(path: Path, *, shared: bool = False) -> Iterator[SqliteDatabase]:
         try:
             yield db
         except DatabaseError as error:
-            raise Unavailable(f"the copy cannot be read: {error}", reason="STORE_UNAVAILABLE") from error
+            what = "store" if shared else "copy"
+            raise Unavailable(f"the {what} cannot be read: {error}", reason="STORE_UNAVAILABLE") from error
 
 
 def _rows(db: SqliteDatabase, table: str) -> int:

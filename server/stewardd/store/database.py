@@ -23,6 +23,7 @@ SAFE_SQLITE = (3, 51, 3)  # 3.7.0 to 3.51.2 can corrupt a WAL that two connectio
 APPLICATION_ID = 0x53545744  # STWD
 JOURNAL_LIMIT = 64 * 1024 * 1024
 FULL = "database or disk is full"  # SQLite's words for SQLITE_FULL: what pysqlite3 raises of a backup has no code
+DAMAGED = ("file is not a database", "malformed")  # and for SQLITE_NOTADB and SQLITE_CORRUPT
 COMPILED = 300  # statements the writer keeps: those that append have one for each number of rows
 
 _FRESH = {  # written into the file, so once: a write on each start would need room on a full disk
@@ -195,6 +196,11 @@ def reason(error: Exception) -> Exception:
             first = each
         each = each.__context__
     return first
+
+
+def is_damage(error: BaseException | None) -> bool:
+    """Whether *error*, Peewee's or SQLite's own, says that a file is damaged, and not that it could not be had."""
+    return any(words in str(error) for words in DAMAGED)
 
 
 def is_full(error: Exception) -> bool:

@@ -2,12 +2,15 @@
 How a copy becomes what a store goes on from: brought up to date, and taking over what must outlive the change.
 """
 
+import os
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 
 from peewee import DatabaseError, SqliteDatabase
 
+from steward.disk import sync_directory
 from steward.errors import FailedPrecondition
 from stewardd.store import schema
 from stewardd.store.database import open_draft, room
@@ -37,8 +40,42 @@ def take_over(copy: Path, store: SqliteDatabase, heirlooms: Iterable[Heirloom]) 
     """
     with closing(open_draft(copy)) as db, room(), db.atomic():
         for name, seq in store.execute_sql("SELECT name, seq FROM sqlite_sequence").fetchall():
-            known = db.execute_sql("UPDATE sqlite_sequence SET seq = MAX(seq, ?) WHERE name = ?", (seq, name))
-            if not known.rowcount:
-                db.execute_sql("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (name, seq))
+            _go_on_behind(db, name, seq)
         for heirloom in heirlooms:
             heirloom(store, db)
+
+
+def leave_out(copy: Path, places: int) -> None:
+    """
+    Have the *copy* hand out none of the next so many *places*, in any table, as nobody knows which of them were.
+
+    Raises: OSError when there is no room.
+    """
+    with closing(open_draft(copy)) as db, room(), db.atomic():
+        handed_out = dict(db.execute_sql("SELECT name, seq FROM sqlite_sequence").fetchall())
+        for (name,) in db.execute_sql("SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%'").fetchall():
+            _go_on_behind(db, name, handed_out.get(name, 0) + places)
+
+
+def _go_on_behind(db: SqliteDatabase, table: str, place: int) -> None:
+    known = db.execute_sql("UPDATE sqlite_sequence SET seq = MAX(seq, ?) WHERE name = ?", (place, table))
+    if not known.rowcount:
+        db.execute_sql("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, place))
+
+
+def set_aside(store: Path, successor: Path) -> Path:
+    """
+    Put the *successor*, the file of a closed store, in the place of the *store*, which nobody uses; return where it is.
+
+    Killed at any moment, it leaves either in the place.
+    """
+    aside = next(each for n in count(1) if not (each := store.with_name(f"{store.name}.damaged-{n}")).exists())
+    os.link(store, aside)
+    log, shared = (store.with_name(f"{store.name}{suffix}") for suffix in ("-wal", "-shm"))
+    if log.exists():  # first: the successor has none, and must not be read with this one
+        log.rename(f"{aside}-wal")
+    shared.unlink(missing_ok=True)
+    sync_directory(store.parent)
+    successor.rename(store)
+    sync_directory(store.parent)
+    return aside
