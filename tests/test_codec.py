@@ -47,6 +47,7 @@ for each in (datetime, str, float, int):
 PAIRS: list[tuple[type, type[Message]]] = [
     (types.Interaction, interaction_pb2.Interaction),
     (types.RecordedInteraction, interaction_pb2.RecordedInteraction),
+    (types.Numbering, ingest_pb2.Numbering),
     (types.Receipt, ingest_pb2.Receipt),
     (types.Rejection, ingest_pb2.Rejection),
     (types.RecordReceipt, records_pb2.RecordReceipt),

@@ -45,6 +45,7 @@ from steward.types import (
     Interaction,
     InteractionFilter,
     MetricPoint,
+    Numbering,
     Performance,
     PruneDecision,
     QualityReport,
@@ -136,15 +137,23 @@ class AsyncClient:
         return codec.decode(Receipt, response.receipt)
 
     async def record_interactions(
-        self, interactions: Iterable[Interaction], *, all_or_nothing: bool = False
+        self,
+        interactions: Iterable[Interaction],
+        *,
+        all_or_nothing: bool = False,
+        numbering: Numbering | None = None,
     ) -> list[Receipt | Rejection]:
         """
         Hand up to 1000 *interactions* over for redaction and storage; one outcome each, in order.
 
-        Returns when every accepted one is on disk. Raises: InvalidArgument when one is bad and it is *all_or_nothing*.
+        *numbering* says which of a recorder's numbers they have; with it there may be none. Returns when every accepted
+        one is on disk. Raises: InvalidArgument when one is bad and it is *all_or_nothing*, or the numbering is bad.
         """
-        messages = [codec.encode(interaction_pb2.Interaction, each) for each in interactions]
-        request = ingest_pb2.RecordInteractionsRequest(interactions=messages, all_or_nothing=all_or_nothing)
+        request = ingest_pb2.RecordInteractionsRequest(
+            interactions=[codec.encode(interaction_pb2.Interaction, each) for each in interactions],
+            all_or_nothing=all_or_nothing,
+            numbering=None if numbering is None else codec.encode(ingest_pb2.Numbering, numbering),
+        )
         response = await self._call(self._data.RecordInteractions, request)
         return [codec.to_outcome(each) for each in response.outcomes]
 

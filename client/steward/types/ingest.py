@@ -76,6 +76,25 @@ class FieldViolation:
     rule: str  # what would be right
 
 
+@dataclass(frozen=True, slots=True)
+class NumberRange:
+    """Numbers that follow each other, both ends included."""
+
+    first: int  # from 1
+    last: int  # up to 2^53 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbering:
+    """How a recorder numbers what it records, from 1, so that the server knows what has not come."""
+
+    recorder_id: str  # UUIDv7, another one whenever the recorder begins at 1 again
+    recorder_name: str = ""  # what operators call it, up to 128 bytes
+    numbers: tuple[NumberRange, ...] = ()  # of the interactions, in their order, together as many
+    issued: int  # how many it has given out so far
+    forgone: tuple[NumberRange, ...] = ()  # those that will never come
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
     """That an interaction is on disk, and what became of it."""
