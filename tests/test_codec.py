@@ -3,7 +3,7 @@ Messages to values and back, and errors to statuses and back.
 """
 
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -160,6 +160,21 @@ def test_a_batch_of_an_import_comes_back_kind_by_kind() -> None:
     )
 
     assert [interaction, point, session] == codec.to_imported(codec.from_imported([session, point, interaction]))
+
+
+def test_what_does_not_fit_is_named_wherever_it_is() -> None:
+    """
+    A number out of range is named by its field, within one of several values too, and nothing else is.
+    """
+    good = types.Numbering(recorder_id=ids.mint(), numbers=(types.NumberRange(1, 2),), issued=2)
+
+    for wrong, field in (
+        (replace(good, issued=2**64), "issued"),
+        (replace(good, numbers=(types.NumberRange(1, 2), types.NumberRange(3, 2**64))), "last"),
+    ):
+        with pytest.raises(InvalidArgument) as refused:
+            codec.encode(ingest_pb2.Numbering, wrong)
+        assert [field] == [each.field for each in refused.value.violations]
 
 
 def test_a_component_status_of_a_newer_server_is_unspecified() -> None:

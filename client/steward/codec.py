@@ -287,9 +287,10 @@ def _misfits(message: type[Message], value: object) -> list[FieldViolation]:
 def _misfits_among(message: type[Message], given: Mapping[str, object]) -> list[FieldViolation]:
     found = []
     for name, value in given.items():
-        if dataclasses.is_dataclass(value):
+        parts = value if isinstance(value, tuple) else (value,)
+        if any(map(dataclasses.is_dataclass, parts)):
             nested: Any = message.DESCRIPTOR.fields_by_name[name].message_type
-            found += _misfits(GetMessageClass(nested), value)
+            found += [each for part in parts for each in _misfits(GetMessageClass(nested), part)]
             continue
         try:
             message(**{name: _plain(value)})
