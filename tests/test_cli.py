@@ -313,9 +313,10 @@ def test_migrate_says_what_it_did(tmp_path: Path) -> None:
     first, again = (run("migrate", "--data", str(tmp_path), program="stewardd").stdout for _ in range(2))
 
     assert (
-        "applied 0001_interactions, 0002_figures, 0003_rated_at, 0004_restores; the schema is 0004_restores\n" == first
+        "applied 0001_interactions, 0002_figures, 0003_rated_at, 0004_restores, 0005_recorders; "
+        "the schema is 0005_recorders\n" == first
     )
-    assert "applied nothing; the schema is 0004_restores\n" == again
+    assert "applied nothing; the schema is 0005_recorders\n" == again
 
 
 def test_output_that_nobody_reads_is_no_error(server: App, client: Client) -> None:

@@ -29,7 +29,17 @@ import pytest
 import zstandard
 from pyarrow import parquet
 
-from steward import Client, ExportCompression, ExportFormat, FailedPrecondition, InvalidArgument, StreamTruncated
+from steward import (
+    Client,
+    ExportCompression,
+    ExportFormat,
+    FailedPrecondition,
+    InvalidArgument,
+    Numbering,
+    NumberRange,
+    StreamTruncated,
+    ids,
+)
 from steward.exports import FileCheck
 from steward.legacy import LegacyFile
 from steward.status import from_call
@@ -73,6 +83,7 @@ NASTY = [
     "null",
     "_x0041_",
 ]
+LABELS = [each for each in NASTY if each.isprintable()]
 DANGEROUS = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
 
@@ -109,6 +120,9 @@ def fill(client: Client) -> None:
         )
         client.record_business_metric(BusinessMetric(name=text, value=-2.5, metric_type="rate", metadata={"a": text}))
     client.record_metrics([MetricPoint(name="m", value=-0.0, unit=text, labels={"a": text}) for text in NASTY])
+    for text in LABELS:
+        numbering = Numbering(recorder_id=ids.mint(), recorder_name=text, forgone=(NumberRange(2, 2),), issued=3)
+        client.record_interactions([], numbering=numbering)
     client.evaluate_alerts()
 
 
@@ -128,6 +142,8 @@ ROWS = {
     "metrics": len(NASTY),
     "alerts": 4,
     "alert_rules": 5,
+    "recorders": len(LABELS),
+    "recorder_gaps": len(LABELS),
 }
 
 

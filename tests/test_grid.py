@@ -30,6 +30,7 @@ IDEAS = {
     "privacy",
     "quality",
     "questions",
+    "recorders",
     "retention",
     "sessions",
     "subject",
@@ -142,6 +143,7 @@ RECORDED = {
     "ContentAccess": "content",
     "BusinessMetric": "business",
     "MetricPoint": "performance",
+    "Numbering": "recorders",
 }
 
 

@@ -33,7 +33,7 @@ from steward import (
 )
 from steward.status import from_call
 from steward.types import LIMITS
-from stewardd import health, quality
+from stewardd import health, quality, recorders
 from stewardd.app import App
 from stewardd.backup import Standing
 from stewardd.filters import Window
@@ -71,7 +71,8 @@ ALERT = Alert(
     started_at=NOW,
     ended_at=None,
 )
-KNOWN = health.Judgements(WELL, METRICS, (), BackupPolicy(set_at=NOW))
+COMPLETE = recorders.Standing(recorders=1, received=9, awaited=0, forgone=0, lost=0, shortfalls=())
+KNOWN = health.Judgements(WELL, METRICS, (), BackupPolicy(set_at=NOW), COMPLETE)
 NONE = Standing((), 0)
 GOOD = health.Facts(KNOWN, 4096, 0, IDLE, 2**40, NONE, "DATA/privacy.key")
 
@@ -91,7 +92,7 @@ def test_a_fresh_server_is_well(client: Client) -> None:
 
     found = client.get_system_health()
 
-    names = ["store", "writer", "privacy", "disk", "quality", "performance", "alerts", "backup"]
+    names = ["store", "writer", "privacy", "disk", "quality", "performance", "alerts", "backup", "recorders"]
     assert names == [each.name for each in found.components]
     assert all(each.reason for each in found.components)
     assert max(each.status for each in found.components) == found.status
@@ -124,6 +125,7 @@ POOR = quality.judge(
     QualityThresholds(),
 )
 OVERDUE = BackupPolicy(time_of_day="", interval_seconds=60, set_at=datetime(2025, 12, 31, tzinfo=UTC))
+SHORT = replace(COMPLETE, awaited=2, shortfalls=(recorders.Shortfall("r-1", "web", 2, NOW),))
 JUDGED = [
     (GOOD, "store", ComponentStatus.OK),
     (replace(GOOD, judgements=Unavailable("gone")), "store", ComponentStatus.FAILING),
@@ -136,6 +138,7 @@ JUDGED = [
     (replace(GOOD, backups=Standing((), 1)), "backup", ComponentStatus.DEGRADED),
     (replace(GOOD, judgements=replace(KNOWN, policy=replace(OVERDUE, enabled=False))), "backup", ComponentStatus.OK),
     (replace(GOOD, judgements=replace(KNOWN, policy=OVERDUE)), "backup", ComponentStatus.DEGRADED),
+    (replace(GOOD, judgements=replace(KNOWN, recorders=SHORT)), "recorders", ComponentStatus.DEGRADED),
 ]
 
 
@@ -292,7 +295,7 @@ def test_server_info_counts_calls_and_errors(client: Client) -> None:
     (figures,) = (each for each in info.rpcs if each.method.endswith("/RecordInteraction"))
     assert (3, 1) == (figures.calls, figures.errors)
     assert 0 < figures.mean_seconds <= figures.p99_seconds < 60
-    assert (LIMITS, "0004_restores", "1") == (info.limits, info.schema_version, info.redaction_rules_version)
+    assert (LIMITS, "0005_recorders", "1") == (info.limits, info.schema_version, info.redaction_rules_version)
     assert all((info.version, info.sqlite_version, info.python_version, info.grpc_version, info.protobuf_version))
 
 

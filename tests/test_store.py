@@ -77,7 +77,8 @@ def test_a_store_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> No
     with running_server(tmp_path) as server, Client(server.target) as client:
         (receipt,) = recorded(client, interaction())
     older = database.open_writer(tmp_path / "steward.db")
-    for table in ("content_access", "business_metric", "metric_point", "alert_rule", "alert", "restore"):
+    later = ("content_access", "business_metric", "metric_point", "alert_rule", "alert", "restore", "recorder")
+    for table in ("recorder_gap", *later):
         older.execute_sql(f"DROP TABLE {table}")
     for column in ("session_rating", "session_converted"):
         older.execute_sql(f"ALTER TABLE session DROP COLUMN {column}")

@@ -44,6 +44,10 @@ class Config(BaseSettings):
     alert_seconds: Annotated[float, Field(ge=0.1, le=3600, description="how often the alert rules are evaluated")] = (
         10.0
     )
+    missing_seconds: Annotated[
+        float,
+        Field(ge=0, le=86400, description="how long what a recorder numbered may be under way before it is missing"),
+    ] = 60.0
     backup_seconds: Annotated[
         float, Field(ge=0.1, le=3600, description="how often it is looked whether a backup is due by the policy")
     ] = 30.0

@@ -25,7 +25,7 @@ from steward.types import (
     SystemHealth,
     SystemMetrics,
 )
-from stewardd import alerts, metrics, policy, quality
+from stewardd import alerts, metrics, policy, quality, recorders
 from stewardd.backup import Backups, Standing
 from stewardd.privacy import RULES_VERSION
 from stewardd.store import SQLITE_VERSION, Store, WriterFacts
@@ -33,6 +33,7 @@ from stewardd.store import SQLITE_VERSION, Store, WriterFacts
 SLOW_QUEUE = 1.0  # s that a change may wait before the writer wants attention
 GOOD_SUCCESS_RATE = 0.8  # above it, the performance part of the score is full
 LATE = timedelta(hours=1)  # after which a backup that is due is missed
+MOST_NAMED = 3  # recorders that miss something
 MEGABYTE = 1024 * 1024
 _, OK, DEGRADED, FAILING = ComponentStatus
 NO_DATA = "no data yet"
@@ -47,6 +48,7 @@ class Judgements:
     metrics: SystemMetrics
     firing: tuple[Alert, ...]
     policy: BackupPolicy
+    recorders: recorders.Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +64,10 @@ class Facts:
     key_source: str
 
 
-def measure(store: Store, backups: Backups, *, key_source: str, now: datetime) -> Facts:
-    """Look at *store*, its data, its disk and its *backups*."""
+def measure(store: Store, backups: Backups, *, key_source: str, patience: timedelta, now: datetime) -> Facts:
+    """Look at *store*, its data, its disk and its *backups*, with so much *patience* for what recorders numbered."""
     return Facts(
-        judgements=_judgements(store, now),
+        judgements=_judgements(store, patience, now),
         database_bytes=store.database_bytes(),
         log_bytes=store.log_bytes(),
         writer=store.facts(),
@@ -75,7 +77,7 @@ def measure(store: Store, backups: Backups, *, key_source: str, now: datetime) -
     )
 
 
-def _judgements(store: Store, now: datetime) -> Judgements | Error:
+def _judgements(store: Store, patience: timedelta, now: datetime) -> Judgements | Error:
     try:
         with store.snapshot():
             return Judgements(
@@ -83,6 +85,7 @@ def _judgements(store: Store, now: datetime) -> Judgements | Error:
                 metrics=metrics.measure(store, now=now),
                 firing=tuple(alerts.firing(store)),
                 policy=policy.current(store),
+                recorders=recorders.standing(store, patience=patience, now=now),
             )
     except Error as error:
         return error
@@ -94,7 +97,7 @@ def judge(facts: Facts, *, low_disk_bytes: int, now: datetime) -> SystemHealth:
     components = [_store(facts), _writer(facts.writer), _privacy(facts), _disk(facts, low_disk_bytes)]
     if not isinstance(known, Error):
         components += [_quality(known.quality), _performance(known.metrics), _alerts(known.firing)]
-        components.append(_backup(facts.backups, known.policy, now))
+        components += [_backup(facts.backups, known.policy, now), _recorders(known.recorders, now)]
     return SystemHealth(
         status=max(each.status for each in components),
         components=tuple(components),
@@ -211,8 +214,37 @@ def _judged(standing: Standing, due: datetime | None, now: datetime) -> tuple[Co
     return OK, known
 
 
+def _recorders(standing: recorders.Standing, now: datetime) -> Component:
+    short = standing.shortfalls
+    figures = [
+        Figure("recorders", standing.recorders, "{recorder}"),
+        Figure("received", standing.received, "{record}"),
+        Figure("awaited", standing.awaited, "{record}"),
+        Figure("missing", sum(each.records for each in short), "{record}"),
+        Figure("forgone", standing.forgone, "{record}"),
+        Figure("lost", standing.lost, "{record}"),
+    ]
+    if short:
+        longest = (now - min(each.since for each in short)).total_seconds()
+        figures.append(Figure("longest_missing", longest, "s"))
+        told = "; ".join(map(_short, short[:MOST_NAMED]))
+        more = f"; and so do {len(short) - MOST_NAMED} more" if len(short) > MOST_NAMED else ""
+        return Component("recorders", DEGRADED, told + more, tuple(figures))
+    reason = "what recorders numbered has come" if standing.recorders else "no recorder numbers its records"
+    return Component("recorders", OK, reason, tuple(figures))
+
+
+def _short(each: recorders.Shortfall) -> str:
+    name = f" ({each.name})" if each.name else ""
+    return f"recorder {each.recorder_id}{name} misses {each.records} since {_moment(each.since)}"
+
+
 def _spelled(backup: Backup) -> str:
-    return f"{backup.created_at:%Y-%m-%d %H:%M:%S} UTC"
+    return _moment(backup.created_at)
+
+
+def _moment(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC"
 
 
 # The score

@@ -29,7 +29,7 @@ from stewardd.store import Store
 from stewardd.store.keyset import Place, newest_first
 from stewardd.store.models import Interaction as Interactions
 from stewardd.store.models import Session
-from stewardd.store.row import Stored
+from stewardd.store.row import Marks, Stored
 from stewardd.store.times import instant, micros
 
 # Checking
@@ -72,10 +72,10 @@ def _live_violations(each: Interaction, latest: datetime) -> list[FieldViolation
     return found
 
 
-def check_batch(count: int, *, field: str = "interactions") -> None:
-    """Raise InvalidArgument when *count* records, given in *field*, are none, or too many for one call."""
-    if not 1 <= count <= LIMITS.batch_size:
-        raise InvalidArgument.of(FieldViolation(field, f"must be 1 to {LIMITS.batch_size}"))
+def check_batch(count: int, *, field: str = "interactions", least: int = 1) -> None:
+    """Raise InvalidArgument when *count* records, given in *field*, are less than *least*, or too many for one call."""
+    if not least <= count <= LIMITS.batch_size:
+        raise InvalidArgument.of(FieldViolation(field, f"must be {least} to {LIMITS.batch_size}"))
 
 
 def demand_all(prepared: Sequence[object], *, prefix: str = "interactions[{}].") -> None:
@@ -94,10 +94,15 @@ def demand_all(prepared: Sequence[object], *, prefix: str = "interactions[{}].")
 _receipt = maker(Receipt)
 
 
-async def store_all(store: Store, prepared: Sequence[Prepared | Rejection]) -> list[Stored]:
-    """Store the good ones of *prepared*; return where each of them stands, in order, when they are on disk."""
+async def store_all(
+    store: Store, prepared: Sequence[Prepared | Rejection], *, marks: Marks | None = None
+) -> list[Stored]:
+    """
+    Store the good ones of *prepared*, and the *marks* of all; return where each of them stands, in order, when they are
+    on disk.
+    """
     rows = [each[0] for each in prepared if not isinstance(each, Rejection)]
-    return await store.append(rows) if rows else []
+    return await store.append(rows, marks=marks) if rows or marks else []
 
 
 def outcomes(prepared: Sequence[Prepared | Rejection], places: Sequence[Stored]) -> list[Receipt | Rejection]:

@@ -23,6 +23,8 @@ from stewardd.store.models import (
     ContentAccess,
     Interaction,
     MetricPoint,
+    Recorder,
+    RecorderGap,
     Session,
 )
 
@@ -232,7 +234,50 @@ ALERT_RULES = Table(
     ),
     key=SQL("rowid"),  # its names have no order of coming; rules are never deleted
 )
-TABLES = {each.name: each for each in (INTERACTIONS, SESSIONS, CONTENT, BUSINESS, METRICS, ALERTS, ALERT_RULES)}
+RECORDERS = Table(
+    name="recorders",
+    model=Recorder,
+    columns=tuple(
+        _columns(
+            Recorder,
+            {
+                Kind.UUID: "recorder_id",
+                Kind.TEXT: "name",
+                Kind.TIME: "first_seen_at last_seen_at",
+                Kind.INTEGER: "issued highest forgone lost",
+            },
+        )
+    ),
+    key=Recorder.number,
+    time=Recorder.first_seen_at,
+    left_out={"number": ARRIVAL},
+)
+RECORDER_GAPS = Table(
+    name="recorder_gaps",
+    model=RecorderGap,
+    columns=(
+        Column("recorder_id", Recorder.recorder_id, Kind.UUID),
+        *_columns(RecorderGap, {Kind.INTEGER: "first last", Kind.TIME: "since"}),
+    ),
+    key=RecorderGap.number,
+    time=RecorderGap.since,
+    left_out={"number": ARRIVAL, "recorder": "the id stands for it, as recorder_id"},
+    joined=(Recorder, RecorderGap.recorder == Recorder.number),
+)
+TABLES = {
+    each.name: each
+    for each in (
+        INTERACTIONS,
+        SESSIONS,
+        CONTENT,
+        BUSINESS,
+        METRICS,
+        ALERTS,
+        ALERT_RULES,
+        RECORDERS,
+        RECORDER_GAPS,
+    )
+}
 
 
 def named(name: str) -> Table:

@@ -98,7 +98,10 @@ def interactions(  # noqa: PLR0917 -- an option for each
 def table(  # noqa: PLR0917 -- an option for each
     ctx: typer.Context,
     name: Annotated[
-        str, typer.Argument(help="interactions, sessions, content, business, metrics, alerts or alert_rules.")
+        str,
+        typer.Argument(
+            help="interactions, sessions, content, business, metrics, alerts, alert_rules, recorders or recorder_gaps."
+        ),
     ],
     file_format: Format = None,
     compress: Compress = None,

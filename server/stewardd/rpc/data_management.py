@@ -20,6 +20,7 @@ from steward.types import (
     FieldViolation,
     InteractionFilter,
     MetricPoint,
+    Numbering,
     RecordReceipt,
     Rejection,
 )
@@ -48,6 +49,7 @@ from stewardd import (
     performance,
     quality,
     questions,
+    recorders,
     sessions,
     summary_export,
 )
@@ -58,7 +60,7 @@ from stewardd.rpc.paging import Tokens, size
 from stewardd.rpc.readers import Readers
 from stewardd.rules import Prepared
 from stewardd.store import Store
-from stewardd.store.row import Stored
+from stewardd.store.row import Marks, Stored
 
 Sent = AsyncIterator[Any]  # messages, as they are on the wire
 
@@ -95,11 +97,9 @@ class DataManagement(DataManagementServiceServicer):
     async def RecordInteractions(
         self, request: ingest_pb2.RecordInteractionsRequest, context: Any
     ) -> ingest_pb2.RecordInteractionsResponse:
-        ingest.check_batch(len(request.interactions))
-        prepared = await self._prepare_on(self._prepare, request.interactions)
-        if request.all_or_nothing:
-            ingest.demand_all(prepared)
-        places = await ingest.store_all(self._store, prepared)
+        ingest.check_batch(len(request.interactions), least=0 if request.HasField("numbering") else 1)
+        prepared, marks = await self._prepare_on(self._prepare_batch, request)
+        places = await ingest.store_all(self._store, prepared, marks=marks)
         return await self._prepare_on(_recorded, prepared, places)
 
     async def RateInteraction(
@@ -351,6 +351,18 @@ class DataManagement(DataManagementServiceServicer):
     def _prepare(self, messages: Sequence[interaction_pb2.Interaction]) -> list[Prepared | Rejection]:
         interactions = map(codec.to_interaction, messages)
         return ingest.prepare(interactions, redactor=self._redactor, now=datetime.now(UTC))
+
+    def _prepare_batch(
+        self, request: ingest_pb2.RecordInteractionsRequest
+    ) -> tuple[list[Prepared | Rejection], Marks | None]:
+        prepared = self._prepare(request.interactions)
+        if request.all_or_nothing:
+            ingest.demand_all(prepared)
+        if not request.HasField("numbering"):
+            return prepared, None
+        numbering = codec.decode(Numbering, request.numbering)
+        refused = [isinstance(each, Rejection) for each in prepared]
+        return prepared, recorders.prepare(numbering, refused=refused, redactor=self._redactor)
 
     def _prepare_points(self, messages: Sequence[performance_pb2.MetricPoint]) -> list[PreparedRecord | Rejection]:
         points = (codec.or_rejection(MetricPoint, each) for each in messages)

@@ -5,7 +5,7 @@ HealthService: decode, call, encode.
 import platform
 import time
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from importlib.metadata import version
 from typing import Any
@@ -56,6 +56,7 @@ class Health(HealthServiceServicer):
         rpcs: Callable[[], tuple[RpcFigures, ...]],
         key_source: str,
         low_disk_bytes: int,
+        patience: timedelta,
     ) -> None:
         self._store = store
         self._backups = backups
@@ -64,6 +65,7 @@ class Health(HealthServiceServicer):
         self._rpcs = rpcs
         self._key_source = key_source
         self._low_disk_bytes = low_disk_bytes
+        self._patience = patience
         self._started_at = datetime.now(UTC)
         self._tokens = Tokens(redactor, epochs=store.epochs)
         self._alerts: Feed[AlertEvent] = Feed()
@@ -195,7 +197,14 @@ class Health(HealthServiceServicer):
 
     async def _look(self) -> SystemHealth:
         now = datetime.now(UTC)
-        facts = await self._read(health.measure, self._store, self._backups, key_source=self._key_source, now=now)
+        facts = await self._read(
+            health.measure,
+            self._store,
+            self._backups,
+            key_source=self._key_source,
+            patience=self._patience,
+            now=now,
+        )
         return health.judge(facts, low_disk_bytes=self._low_disk_bytes, now=now)
 
     def _tell(self, events: tuple[AlertEvent, ...] | list[AlertEvent]) -> None:

@@ -4,6 +4,7 @@ The gRPC server: everything that listens on the one port.
 
 import asyncio
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 import grpc
 from grpc_health.v1 import health_pb2_grpc as probe_pb2_grpc
@@ -17,6 +18,7 @@ from steward.v1 import backup_service_pb2, data_management_service_pb2, health_s
 from steward.v1.backup_service_pb2_grpc import add_BackupServiceServicer_to_server
 from steward.v1.data_management_service_pb2_grpc import add_DataManagementServiceServicer_to_server
 from steward.v1.health_service_pb2_grpc import add_HealthServiceServicer_to_server
+from stewardd import recorders
 from stewardd.backup import Backups
 from stewardd.config import Config
 from stewardd.privacy import Redactor
@@ -42,6 +44,7 @@ WRITTEN = ("", SERVICES[0])  # what does not serve while the store cannot be wri
 PREPARERS = 2  # threads: more would only contend for Python's lock
 WATCH = 1.0  # s between looks at the store
 HEALTH_WATCH = 2.0  # s between looks at health for those who watch it
+TIDY = 3600.0  # s between givings up of what recorders miss
 OPTIONS = (
     ("grpc.so_reuseport", 0),  # or a second server would share the port in silence
     ("grpc.max_receive_message_length", LIMITS.message_bytes),
@@ -85,6 +88,7 @@ class Server:
             rpcs=telemetry.rpcs,
             key_source=key_source,
             low_disk_bytes=config.low_disk_mb * 1024 * 1024,
+            patience=timedelta(seconds=config.missing_seconds),
         )
         self._scheduler = Scheduler(telemetry=telemetry)
         self._backup_seconds = config.backup_seconds
@@ -112,11 +116,13 @@ class Server:
 
     async def start(self) -> None:
         """Begin to serve."""
+        await self._tidy_recorders()
         await self._server.start()
         await self._probe.say(serving=True)
         self._scheduler.every(WATCH, self._watch_store, name="watch-store")
         self._scheduler.every(HEALTH_WATCH, self._health.watch_health, name="watch-health")
         self._scheduler.every(self._alert_seconds, self._health.evaluate_alerts, name="alerts")
+        self._scheduler.every(TIDY, self._tidy_recorders, name="recorders")
         self._scheduler.every(self._backup_seconds, self._backups.keep_to_the_policy, name="backups")
 
     async def stop(self, *, grace: float) -> None:
@@ -142,6 +148,10 @@ class Server:
             with suppress(Error):  # it is in the facts, and in the log
                 await self._store.try_writing()
         await self._probe.say(serving=self._store.facts().error is None, services=WRITTEN)
+
+    async def _tidy_recorders(self) -> None:
+        """Give up what has been missing for too long."""
+        await self._store.change(recorders.tidied(datetime.now(UTC)))
 
     def _bind(self, address: str) -> int:
         try:

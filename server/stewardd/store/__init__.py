@@ -20,7 +20,7 @@ from stewardd.store.database import SQLITE_ERROR, SQLITE_VERSION, is_full, refus
 from stewardd.store.facts import fact, new_epoch, put
 from stewardd.store.models import Meta, Restore
 from stewardd.store.reading import Reading
-from stewardd.store.row import Kept, Record, Row, Stored, Times, record_weight
+from stewardd.store.row import Kept, Marks, Record, Row, Stored, Times, record_weight
 from stewardd.store.writer import Writer, WriterFacts
 from stewardd.telemetry import Telemetry
 
@@ -98,9 +98,9 @@ class Store(Reading):
                 "Put back the key it was made with, as DATA/privacy.key or STEWARD_PRIVACY_KEY"
             )
 
-    async def append(self, rows: Sequence[Row]) -> list[Stored]:
-        """Store *rows*, each once; return where each stands, in order, when that is on disk."""
-        return await self._writer.append(rows)
+    async def append(self, rows: Sequence[Row], *, marks: Marks | None = None) -> list[Stored]:
+        """Store *rows*, each once, and their *marks*; return where each row stands, in order, when that is on disk."""
+        return await self._writer.append(rows, marks=marks)
 
     async def restore(self, rows: Sequence[tuple[Row, Times]]) -> list[bool]:
         """Store *rows* of another store, each once and as recorded there; return which were there already, in order."""

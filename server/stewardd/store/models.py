@@ -190,4 +190,51 @@ class Restore(Model):
         table_name = "restore"
 
 
-MODELS = (Meta, Session, Interaction, ContentAccess, BusinessMetric, MetricPoint, AlertRule, Alert, Restore)
+class Recorder(Model):
+    """
+    One life of a recorder's numbering. Of the numbers up to the highest each is received, forgone, lost, or in a gap.
+
+    Changed in the transaction that stores what the numbers are of, so that the two agree after a crash or a restore.
+    """
+
+    number = AutoIncrementField()
+    recorder_id = BlobField(unique=True)  # the 16 bytes of a UUIDv7
+    name = TextField()  # '' when it has none
+    first_seen_at = BigIntegerField()
+    last_seen_at = BigIntegerField()
+    issued = BigIntegerField()  # how many numbers it has given out, as far as it has said
+    highest = BigIntegerField()  # the highest number that came or was forgone
+    forgone = BigIntegerField()  # how many numbers will never come, as it said itself
+    lost = BigIntegerField()  # how many were in gaps that are given up
+
+    class Meta:
+        table_name = "recorder"
+
+
+class RecorderGap(Model):
+    """Numbers below a recorder's highest one that have not come. Gaps of a recorder do not touch."""
+
+    number = AutoIncrementField()
+    recorder = ForeignKeyField(Recorder, column_name="recorder", index=False)
+    first = BigIntegerField()
+    last = BigIntegerField()
+    since = BigIntegerField()  # when a number behind the gap came
+
+    class Meta:
+        table_name = "recorder_gap"
+        indexes = ((("recorder", "first"), True),)
+
+
+MODELS = (
+    Meta,
+    Session,
+    Interaction,
+    ContentAccess,
+    BusinessMetric,
+    MetricPoint,
+    AlertRule,
+    Alert,
+    Restore,
+    Recorder,
+    RecorderGap,
+)

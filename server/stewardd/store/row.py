@@ -42,6 +42,16 @@ class Stored(NamedTuple):
     already_stored: bool
 
 
+class Marks(NamedTuple):
+    """What a request says of a recorder's numbers. Ranges are (first, last), in rising order, and do not touch."""
+
+    recorder_id: bytes  # 16
+    name: Clean
+    arrived: Sequence[tuple[int, int]]
+    forgone: Sequence[tuple[int, int]]
+    issued: int
+
+
 # What a row weighs in the queue beside its question, in bytes: the objects themselves, and its labels.
 ROW_OVERHEAD = 1200
 

@@ -19,9 +19,10 @@ import peewee
 from peewee import SqliteDatabase
 
 from steward.errors import Error, ResourceExhausted, Unavailable
+from stewardd.store import ledger
 from stewardd.store.append import Appender
 from stewardd.store.database import broken, explained, reason
-from stewardd.store.row import ROW_OVERHEAD, Row, Stored, Times, weight
+from stewardd.store.row import ROW_OVERHEAD, Marks, Row, Stored, Times, weight
 from stewardd.telemetry import Telemetry
 
 T = TypeVar("T")
@@ -29,6 +30,7 @@ T = TypeVar("T")
 MOST_QUEUED_ROWS = 50_000
 MOST_QUEUED_BYTES = 256 * 1024 * 1024
 MOST_GROUP_ROWS = 8_000
+MARK_BYTES = 150  # of memory, that a range of numbers takes
 COMPANY_WAIT = 0.002  # s, at most
 COMPANY_ROWS = 100  # with this many no company is needed: the next group is better made ready meanwhile
 
@@ -41,6 +43,7 @@ class Job:
     rows: int
     bytes: int
     future: asyncio.Future[Any]
+    marks: Marks | None = None  # of the rows to append
     queued_at: float = field(default_factory=time.monotonic)
 
     def answer(self, result: Any) -> None:
@@ -95,13 +98,14 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="steward-writer", daemon=True)
         self._thread.start()
 
-    async def append(self, rows: Sequence[Row]) -> list[Stored]:
+    async def append(self, rows: Sequence[Row], *, marks: Marks | None = None) -> list[Stored]:
         """
-        Store *rows*, each once, and return where each stands, in order, when that is on disk.
+        Store *rows*, each once, and their *marks*; return where each row stands, in order, when that is on disk.
 
         Raises: ResourceExhausted when too much waits; Unavailable when closing, or on a full or bad disk.
         """
-        stored: list[Stored] = await self._submit(rows, len(rows), weight(rows))
+        more = 1 + len(marks.arrived) + len(marks.forgone) if marks else 0  # rows that the marks may change
+        stored: list[Stored] = await self._submit(rows, len(rows) + more, weight(rows) + MARK_BYTES * more, marks)
         return stored
 
     async def restore(self, rows: Sequence[tuple[Row, Times]]) -> list[bool]:
@@ -166,7 +170,7 @@ class Writer:
 
     # On the event loop
 
-    def _submit(self, work: Any, rows: int, size: int) -> asyncio.Future[Any]:
+    def _submit(self, work: Any, rows: int, size: int, marks: Marks | None = None) -> asyncio.Future[Any]:
         future = asyncio.get_running_loop().create_future()
         with self._lock:
             if self._closing:
@@ -179,7 +183,7 @@ class Writer:
                 )
             self._rows += rows
             self._bytes += size
-            self._waiting.append(Job(work, rows, size, future))
+            self._waiting.append(Job(work, rows, size, future, marks))
         if len(self._waiting) >= self._expected and not self._company.is_set():
             self._company.set()
         if not self._awake.is_set():
@@ -276,12 +280,17 @@ class Writer:
         results: list[Any] = []
         rows: list[Row] = []
         sizes: list[int] = []
+        marked: list[Marks] = []
 
         def flush() -> None:
-            places = iter(self._appender.append(rows, now=self._now())) if sizes else iter(())
+            now = self._now()
+            places = iter(self._appender.append(rows, now=now)) if sizes else iter(())
             results.extend([next(places) for _ in range(size)] for size in sizes)
+            for each in marked:
+                ledger.mark(self._database, each, now=now)
             rows.clear()
             sizes.clear()
+            marked.clear()
 
         for job in group:
             if callable(job.work):
@@ -290,6 +299,8 @@ class Writer:
             else:
                 rows.extend(job.work)
                 sizes.append(len(job.work))
+                if job.marks is not None:
+                    marked.append(job.marks)
         flush()
         return results
 
