@@ -230,7 +230,9 @@ def test_plain_python_says_the_same(store: Store, now: datetime) -> None:
     """
     rows = [asdict(each) for each in oracle.real_rows()]
     backups = Backups(store.path.parent / "backups", redactor=REDACTOR)
-    judged = health.judge(health.measure(store, backups, key_source="", now=now), low_disk_bytes=0, now=now)
+    judged = health.judge(
+        health.measure(store, backups, key_source="", patience=timedelta(0), now=now), low_disk_bytes=0, now=now
+    )
     found = performance.report(store, hours=240, until=None, chosen=InteractionFilter(), redactor=REDACTOR, now=now)
     window = oracle.within(rows, now - timedelta(hours=240))
 
