@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from steward import (
+    AlertMetric,
+    AlertOperator,
     Backup,
     BackupReason,
     Client,
@@ -20,6 +22,8 @@ from steward import (
     ids,
 )
 from steward.types import FileChunk
+from stewardd import config
+from stewardd.app import restore
 from stewardd.backup import Backups, finished
 from stewardd.privacy import Redactor, load_key
 from stewardd.store import database
@@ -123,16 +127,62 @@ def test_a_restore_survives_a_restart(data: Path) -> None:
     assert ([(2, "next")], done.restore.epoch_after) == (found, info.epoch)
 
 
-def test_the_policy_outlives_a_restore(client: Client) -> None:
-    """
-    What was set since the backup stays set.
-    """
-    made = client.create_backup()
-    policy = client.set_backup_policy(keep_last=3)
+def settings(client: Client) -> tuple[object, ...]:
+    """Return what is set at a server, and how its alerts are."""
+    policy = client.get_backup_status().policy
+    return policy, client.get_quality_thresholds(), client.list_alert_rules(), list(client.list_alerts())
 
-    client.restore_backup(made.id)
 
-    assert policy == client.get_backup_status().policy
+def test_what_is_set_outlives_a_restore(data: Path) -> None:
+    """
+    Policy, thresholds, alert rules and the alerts they raised are those of now, and the plan counts them so.
+    """
+    with running_server(data, alert_seconds=3600.0) as server, Client(server.target) as client:
+        client.set_quality_thresholds(min_success_rate=0.5)
+        client.set_alert_rule("any", metric=AlertMetric.TOTAL_INTERACTIONS, operator=AlertOperator.GT, threshold=0)
+        recorded(client, interaction())
+        client.evaluate_alerts()
+        made = client.create_backup()
+        client.set_backup_policy(keep_last=3)
+        client.set_quality_thresholds(min_success_rate=0.6)
+        client.set_alert_rule("any", threshold=1000)
+        client.set_alert_rule("some", metric=AlertMetric.TOTAL_INTERACTIONS, operator=AlertOperator.GT, threshold=0)
+        client.evaluate_alerts()
+        before = settings(client)
+
+        planned = client.restore_backup(made.id, dry_run=True)
+        done = client.restore_backup(made.id)
+        after = settings(client)
+        told = client.evaluate_alerts().events
+
+    assert before == after
+    assert [False, True] == [each.ended_at is not None for each in list(after[-1])]  # type: ignore[call-overload]
+    assert () == told
+    assert [(6, 6), (2, 2)] == [rows(planned, table) for table in ("alert_rule", "alert")]
+    assert planned.tables == done.tables
+
+
+def test_what_is_set_is_the_backups_where_nothing_was(data: Path, tmp_path: Path) -> None:
+    """
+    Restored into an empty directory, a store has the settings and the alerts of the backup.
+    """
+    with running_server(data, alert_seconds=3600.0) as server, Client(server.target) as client:
+        client.set_quality_thresholds(min_success_rate=0.5)
+        client.set_backup_policy(keep_last=3)
+        client.set_alert_rule("any", metric=AlertMetric.TOTAL_INTERACTIONS, operator=AlertOperator.GT, threshold=0)
+        recorded(client, interaction())
+        client.evaluate_alerts()
+        before, made = settings(client), client.create_backup()
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    (data / "privacy.key").rename(fresh / "privacy.key")
+
+    path = data / "backups" / f"{made.id}.db.zst"
+    restore(config.load(data=fresh, log_level="error"), str(path), dry_run=False, foreign=False)
+    with running_server(fresh, alert_seconds=3600.0) as server, Client(server.target) as client:
+        after = settings(client)
+
+    assert before == after
 
 
 def test_tokens_of_before_are_refused_with_their_reason(client: Client) -> None:

@@ -13,10 +13,11 @@ from peewee import SqliteDatabase
 
 from steward.errors import FailedPrecondition
 from steward.types import Backup, BackupPhase, BackupProgress, BackupReason, Restoration, Restore, RestoredTable
-from stewardd import policy
+from stewardd import policy, quality
 from stewardd.backup import Backups, Steps
 from stewardd.manifest import damaged
 from stewardd.store import Store, copies, fact, new_epoch, put, succession
+from stewardd.store.models import Alert, AlertRule
 from stewardd.store.models import Restore as Restores
 from stewardd.store.times import instant, micros
 
@@ -32,32 +33,33 @@ def restore(
     not *foreign*; Unavailable when there is no room. The store is then what it was.
     """
     wanted = backups.trusted(source, foreign=foreign)
-    if not (foreign or store.fresh or wanted.store == store.identity):
+    fresh = store.fresh
+    if not (foreign or fresh or wanted.store == store.identity):
         raise FailedPrecondition(
             "this backup is of another store: --foreign takes it all the same", reason="OTHER_STORE"
         )
     if dry_run:
-        return _restoration(wanted, copies.contents(store.path, shared=True), None)
+        return _restoration(wanted, copies.contents(store.path, shared=True), None, fresh=fresh)
     with backups.scratch(wanted.id) as scratch:
         copy = scratch / "copy"
         problems = yield from backups.unpack(wanted, source, copy)
         if problems:
             raise damaged(problems[0])
         succession.bring_up_to_date(copy)
-        if store.fresh:
+        if fresh:
             succession.leave_out(copy, _unknown(wanted, backups.listed(), now()))
         with store.held() as held:
             before = copies.contents(store.path, shared=True)
             safety = ""
-            if not store.fresh:
+            if not fresh:
                 made = yield from backups.create(store.path, reason=BackupReason.SAFETY, now=now())
                 safety = made.id
             yield BackupProgress(BackupPhase.RESTORING, 0, wanted.plain_bytes)
-            done = Restore(now(), wanted.id, safety, wanted.epoch if store.fresh else store.epoch, new_epoch())
-            heirlooms = () if store.fresh else HEIRLOOMS
+            done = Restore(now(), wanted.id, safety, wanted.epoch if fresh else store.epoch, new_epoch())
+            heirlooms = () if fresh else HEIRLOOMS
             succession.take_over(copy, held, (*heirlooms, _keyed(backups.fingerprint), _noted(done)))
             store.replace(held, copy, epoch=done.epoch_after)
-    return _restoration(wanted, before, done)
+    return _restoration(wanted, before, done, fresh=fresh)
 
 
 def _unknown(wanted: Backup, others: Iterable[Backup], now: datetime) -> int:
@@ -85,10 +87,12 @@ _FIELDS = (
 )
 
 
-def _restoration(backup: Backup, before: copies.Contents, done: Restore | None) -> Restoration:
+def _restoration(backup: Backup, before: copies.Contents, done: Restore | None, *, fresh: bool) -> Restoration:
     rows: dict[str, list[int]] = {name: [count, 0] for name, count in before.tables}
     for table in backup.tables:
         rows.setdefault(table.name, [0, 0])[1] = table.rows
+    if not fresh:
+        rows |= {name: [count, count] for name, count in before.tables if name in STAYING}
     newest = before.newest_recorded_at
     return Restoration(
         backup=backup,
@@ -107,22 +111,15 @@ def _identity(store: SqliteDatabase, copy: SqliteDatabase) -> None:
     put(copy, "store", fact(store, "store") or "")
 
 
-def _policy(store: SqliteDatabase, copy: SqliteDatabase) -> None:
-    """The policy is that of now: a backup may be from before it was set."""
-    wanted = fact(store, policy.POLICY)
-    if wanted is not None:
-        put(copy, policy.POLICY, wanted)
+def _settings(store: SqliteDatabase, copy: SqliteDatabase) -> None:
+    """What was set is that of now: a backup may be from before it was."""
+    for name in (policy.POLICY, quality.THRESHOLDS):
+        put(copy, name, fact(store, name) or "")
 
 
-def _history(store: SqliteDatabase, copy: SqliteDatabase) -> None:
-    """The restores since the backup was made did happen."""
-    known = {row[0] for row in copy.execute_sql("SELECT epoch_after FROM restore")}
-    rows: Any = Restores.select(*_FIELDS).order_by(Restores.number).tuples().bind(store)
-    for row in [each for each in rows if each[-1] not in known]:
-        _add(copy, row)
-
-
-HEIRLOOMS: tuple[succession.Heirloom, ...] = (_identity, _policy, _history)
+# Tables of what was set, and of what happened to the store rather than in what it records.
+STAYING = {"alert_rule": AlertRule, "alert": Alert, "restore": Restores}
+HEIRLOOMS: tuple[succession.Heirloom, ...] = (_identity, _settings, *map(succession.stays, STAYING.values()))
 
 
 def _keyed(fingerprint: str) -> succession.Heirloom:

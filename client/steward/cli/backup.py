@@ -145,7 +145,8 @@ def restore(  # noqa: PLR0917 -- an option for each
     """
     Replace what the server has by a backup, once that is confirmed, all or nothing.
 
-    What was there before is a safety backup. Writers are told to come back meanwhile.
+    What was there before is a safety backup. What was set stays, and so do the alerts. Writers are told to come back
+    meanwhile.
     """
     connected = client(ctx)
     if not (dry_run or yes):

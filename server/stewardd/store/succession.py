@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from itertools import count
 from pathlib import Path
+from typing import Any
 
-from peewee import DatabaseError, SqliteDatabase
+from peewee import DatabaseError, Model, SqliteDatabase, chunked
 
 from steward.disk import sync_directory
 from steward.errors import FailedPrecondition
@@ -16,6 +17,7 @@ from stewardd.store import schema
 from stewardd.store.database import open_draft, room
 
 Heirloom = Callable[[SqliteDatabase, SqliteDatabase], object]  # takes something over from the store to the copy
+AT_ONCE = 1000  # rows
 
 
 def bring_up_to_date(copy: Path) -> None:
@@ -43,6 +45,19 @@ def take_over(copy: Path, store: SqliteDatabase, heirlooms: Iterable[Heirloom]) 
             _go_on_behind(db, name, seq)
         for heirloom in heirlooms:
             heirloom(store, db)
+
+
+def stays(model: type[Model]) -> Heirloom:
+    """Have the copy hold of *model* what the store holds."""
+
+    def take(store: SqliteDatabase, copy: SqliteDatabase) -> None:
+        fields = model._meta.sorted_fields  # noqa: SLF001 -- as Peewee documents
+        model.delete().bind(copy).execute()
+        rows: Any = model.select(*fields).tuples().bind(store)
+        for part in chunked(rows.iterator(), AT_ONCE):
+            model.insert_many(part, fields=fields).bind(copy).execute()
+
+    return take
 
 
 def leave_out(copy: Path, places: int) -> None:
