@@ -108,6 +108,14 @@ from steward.types.quality import (
     RecommendationKind,
 )
 from steward.types.questions import CommonQuestion, CommonQuestions, Suggestion
+from steward.types.recording import (
+    Block,
+    FlushReport,
+    InteractionFields,
+    Overflow,
+    RecorderCounters,
+    RejectedRecord,
+)
 from steward.types.sessions import Session
 
 __all__ = [
@@ -130,6 +138,7 @@ __all__ = [
     "BackupReason",
     "BackupStatus",
     "BackupTable",
+    "Block",
     "BusinessDay",
     "BusinessMetric",
     "BusinessReport",
@@ -155,6 +164,7 @@ __all__ = [
     "Finding",
     "FindingKind",
     "FindingSeverity",
+    "FlushReport",
     "HealthScore",
     "ImportRejection",
     "ImportReport",
@@ -167,12 +177,14 @@ __all__ = [
     "ImportedTable",
     "Insights",
     "Interaction",
+    "InteractionFields",
     "InteractionFigures",
     "InteractionFilter",
     "Limits",
     "MetricPoint",
     "NumberRange",
     "Numbering",
+    "Overflow",
     "Performance",
     "PerformanceGroup",
     "PruneCause",
@@ -187,6 +199,8 @@ __all__ = [
     "RecordedBusinessMetric",
     "RecordedInteraction",
     "RecordedMetric",
+    "RecorderCounters",
+    "RejectedRecord",
     "Rejection",
     "ResponseTimes",
     "Restoration",

@@ -1,0 +1,115 @@
+"""
+Interactions to requests, and answers to what became of each.
+
+A record is made into its message once, when it leaves the queue; these bytes go into the spool and into requests as
+they are. Pure: no clock, no disk, no network.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from steward import codec, errors
+from steward.transport import Retry
+from steward.types import Interaction, Rejection
+from steward.v1 import ingest_pb2, interaction_pb2
+
+METHOD = "/steward.v1.DataManagementService/RecordInteractions"
+LONG = 30.0  # s to wait at least where a person has to do something first
+
+Record = tuple[int, bytes]  # its number in its recorder's life, and its message
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """A numbering of records: that of a recorder from its opening, or the fork that made its process, to its end."""
+
+    id: str  # a UUID
+    name: str
+
+
+@dataclass(slots=True, eq=False)
+class Place:
+    """Where records of a batch stand in the spool."""
+
+    segment: Any
+    end: int  # bytes, behind the last of them
+    left: int  # how many of them are not settled
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """Records of one life that go out together."""
+
+    life: Life
+    records: Sequence[Record]
+    place: Place | None = None  # when they come from the spool
+    spooled: bool = False  # whether they are in the spool too, since no answer came for so long
+    sent_at: float = 0.0  # s, monotonic
+
+    def parts(self, most: int) -> "list[Batch]":
+        """Return it as several, of *most* records each."""
+        starts = range(0, len(self.records), most)
+        return [Batch(self.life, self.records[start : start + most], self.place) for start in starts]
+
+
+def message(interaction: Interaction, recorded_at: int) -> bytes:
+    """
+    Return *interaction* as bytes; it occurred when *recorded_at* says, in ns since 1970, unless it says itself.
+
+    Raises: InvalidArgument, naming each field that does not fit.
+    """
+    found = codec.encode(interaction_pb2.Interaction, interaction)
+    if interaction.occurred_at is None:
+        found.occurred_at.FromNanoseconds(recorded_at // 1000 * 1000)
+    return found.SerializeToString()
+
+
+def request(batch: Batch) -> bytes:
+    """Return the RecordInteractionsRequest of *batch* as bytes: the field `interactions`, once for each record."""
+    parts = []
+    for _, data in batch.records:
+        parts.append(b"\x0a" + _varint(len(data)))
+        parts.append(data)
+    return b"".join(parts)
+
+
+def _varint(value: int) -> bytes:
+    found = bytearray()
+    while value > 0x7F:  # noqa: PLR2004 -- seven bits a byte
+        found.append(value & 0x7F | 0x80)
+        value >>= 7
+    found.append(value)
+    return bytes(found)
+
+
+def refusals(response: ingest_pb2.RecordInteractionsResponse) -> Iterator[tuple[int, errors.Error]]:
+    """Yield the index of each record that *response* refuses, and why."""
+    for index, outcome in enumerate(response.outcomes):
+        if outcome.HasField("rejection"):
+            yield index, errors.InvalidArgument.of(*codec.decode(Rejection, outcome.rejection).violations)
+
+
+def why(refused: errors.Error) -> str:
+    """Return in one line what is wrong."""
+    return "; ".join(f"{each.field}: {each.rule}" for each in refused.violations) or refused.message
+
+
+def interaction(data: bytes) -> Interaction:
+    """Return the interaction whose message *data* is."""
+    return codec.decode(Interaction, interaction_pb2.Interaction.FromString(data))
+
+
+def final(error: errors.Error) -> bool:
+    """Whether the same again would meet *error* again: it is the request that is wrong, or too large."""
+    if isinstance(error, errors.ResourceExhausted):
+        return error.retry_after is None
+    return isinstance(error, errors.InvalidArgument)
+
+
+def pause(retry: Retry, error: errors.Error, *, failures: int) -> float:
+    """Return how many seconds to wait after *error*, the latest of so many *failures* on end."""
+    backoff = min(retry.max_delay, retry.first_delay * 2 ** min(failures - 1, 30))
+    least = LONG if isinstance(error, errors.Unauthenticated | errors.PermissionDenied) else 0.0
+    return least + (error.retry_after or 0.0) + random.uniform(0, backoff)  # noqa: S311 -- not a secret

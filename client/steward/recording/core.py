@@ -1,0 +1,120 @@
+"""
+A recorder's queue, sender and spool put together, and put together anew in the child of a fork.
+"""
+
+import os
+import socket
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from steward.recording import ends
+from steward.recording import spool as spools
+from steward.recording.batches import Life
+from steward.recording.commands import Close, Rest, Save, Sign
+from steward.recording.intake import Intake
+from steward.recording.sender import Sender, Settings
+from steward.recording.spool import Spool
+from steward.types import FlushReport, Overflow, RecorderCounters, RejectedRecord
+
+MARGIN = 0.2  # of the time to close in, kept for the spool
+GRACE = 0.25  # s beyond a deadline that the thread may take to say so
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How much waits where, and what is done beyond that."""
+
+    overflow: Overflow
+    queue_records: int
+    queue_bytes: int
+    spool: Path | None  # the directory of the target
+    spool_bytes: int
+
+
+class Core:
+    """What a recorder is but for its face: `intake` takes records in."""
+
+    intake: Intake
+
+    def __init__(
+        self, settings: Settings, bounds: Bounds, *, name: str, told: Callable[[RejectedRecord], object] | None
+    ) -> None:
+        """Begin, and replay what is in the spool, if anything is."""
+        self._settings = settings
+        self._bounds = bounds
+        self._name = name
+        self._told = told
+        self._begin()
+        ends.watch(self)
+
+    def _begin(self) -> None:
+        settings, bounds = self._settings, self._bounds
+        life = Life(str(uuid.uuid4()), self._name or f"{socket.gethostname()}/{os.getpid()}")
+        spool = None if bounds.spool is None else Spool(bounds.spool, limit=bounds.spool_bytes, life=life)
+        self._sender = Sender(settings, life=life, spool=spool, told=self._told)
+        self._sender.intake = self.intake = Intake(
+            self._sender.run,
+            overflow=bounds.overflow,
+            records=bounds.queue_records,
+            size=bounds.queue_bytes,
+            batch=settings.batch_records,
+        )
+        if bounds.spool is not None and spools.segments(bounds.spool):
+            self.intake.tell(Sign.LOOK)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether there is no thread that could answer: none yet, or no more."""
+        return self.intake.thread is None or not self.intake.thread.is_alive()
+
+    def report(self) -> FlushReport:
+        """Return what became of all that was recorded."""
+        return self._sender.tally.report(queued=len(self.intake.queue), lost=self.intake.lost.total())
+
+    def counters(self) -> RecorderCounters:
+        """Return how it has fared."""
+        spool = self._sender.spool
+        return self._sender.tally.counters(
+            queued=len(self.intake.queue), lost=self.intake.lost, spool_error="" if spool is None else spool.error
+        )
+
+    # The end, and forks
+
+    def ask_to_close(self, deadline: float) -> None:
+        """Take no more records, and begin to close, to have ended at *deadline*, monotonic."""
+        self.intake.closed = True
+        close = Close(deadline - MARGIN * max(deadline - time.monotonic(), 0.0))
+        if self.intake.thread is None:
+            self.intake.commands.put(close)  # no thread is needed to close what was never used
+        else:
+            self.intake.tell(close)
+
+    def wait_closed(self, deadline: float) -> None:
+        """Wait until it is closed, or the *deadline* has passed."""
+        if self.intake.thread is not None:
+            self.intake.thread.join(max(deadline - time.monotonic(), 0.0) + GRACE)
+        ends.forget(self)
+
+    def save(self, deadline: float) -> None:
+        """Put all into the spool until the *deadline*, if there is one."""
+        if not self.quiet:
+            self.intake.ask(Save, deadline - time.monotonic())
+
+    def before_fork(self, deadline: float) -> None:
+        """Let go of the connection until the *deadline*."""
+        if not self.quiet:
+            self.intake.ask(Rest, deadline - time.monotonic())
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        if not self.quiet:
+            self.intake.tell(Sign.WAKE)
+
+    def after_fork_in_child(self) -> None:
+        """Begin anew: what the parent was handed is the parent's."""
+        if self._sender.spool is not None:
+            self._sender.spool.abandon()
+        self._begin()

@@ -1,0 +1,196 @@
+"""
+A file of the spool: records in the order in which they came, each with its length and checksum.
+
+    frame   length of the message (4 bytes), CRC-32 of the rest (4), number (8), message; little-endian
+    header  the first frame: number 0, and whose numbering it is, as JSON
+
+Whoever holds the file locked may write, read or remove it. The kernel lets go of the lock when its holder dies. A frame
+that a crash cut off at the end is left out.
+"""
+
+import json
+import os
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Self
+
+from steward import ids
+from steward.recording.batches import Life, Record
+
+SUFFIX = ".spool"
+DAMAGED = ".damaged"
+FORMAT = 1
+
+_HEAD = struct.Struct("<IIQ")
+_CHUNK = 256 * 1024  # bytes read at once
+_MODE = 0o600
+
+
+class Segment:
+    """A file of the spool, held."""
+
+    def __init__(self, path: Path, fd: int, life: Life, *, start: int, size: int) -> None:
+        """Take over *fd*, whose lock is ours, with records of *life* from *start* up to its *size*."""
+        self.path = path
+        self.life = life
+        self.position = start  # what is before it is settled
+        self.size = size  # bytes that are good
+        self.damaged = False
+        self._fd = fd
+
+    @classmethod
+    def make(cls, directory: Path, life: Life) -> Self:
+        """Make a new one in *directory* for records of *life*, on disk when this returns. Raises: OSError."""
+        path = directory / f"{ids.mint()}{SUFFIX}"
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
+        try:
+            _hold(fd)
+            head = json.dumps({"format": FORMAT, "recorder_id": life.id, "recorder_name": life.name}).encode()
+            first = frame(0, head)
+            _write(fd, first, at=0)
+            os.fsync(fd)
+            sync(directory)
+        except OSError:
+            path.unlink(missing_ok=True)
+            os.close(fd)
+            raise
+        return cls(path, fd, life, start=len(first), size=len(first))
+
+    @classmethod
+    def adopt(cls, path: Path) -> Self | None:
+        """
+        Take over the one at *path*, or return None while another holds it, or when it is gone.
+
+        One that says not even whose it is holds nothing, and is removed. Raises: OSError.
+        """
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return None
+        try:
+            _hold(fd)
+        except BlockingIOError:
+            os.close(fd)
+            return None
+        try:
+            return cls._held(path, fd)
+        except Exception:
+            os.close(fd)
+            raise
+
+    @classmethod
+    def _held(cls, path: Path, fd: int) -> Self | None:
+        """Return the one at *path*, whose *fd* is locked. Raises: OSError, ValueError or KeyError, when it is none."""
+        status = os.fstat(fd)
+        if status.st_nlink == 0:  # its holder was done with it just now
+            os.close(fd)
+            return None
+        head = next(frames(fd, 0, status.st_size), None)
+        if head is None:
+            empty = cls(path, fd, Life("", ""), start=0, size=status.st_size)
+            empty.damaged = not empty._torn(0)
+            empty.finish()
+            return None
+        _, data, start = head
+        said = json.loads(data)
+        return cls(path, fd, Life(said["recorder_id"], said["recorder_name"]), start=start, size=status.st_size)
+
+    def append(self, records: Sequence[Record]) -> None:
+        """Write *records*, all or none; they are on disk when this returns. Raises: OSError."""
+        data = b"".join(frame(number, message) for number, message in records)
+        try:
+            _write(self._fd, data, at=self.size)
+            os.fdatasync(self._fd)
+        except OSError:
+            os.ftruncate(self._fd, self.size)  # takes no room
+            raise
+        self.size += len(data)
+
+    def read(self, most: int, size: int) -> tuple[list[Record], int]:
+        """Return up to *most* records of about *size* bytes from the position on, and where they end."""
+        found, end = [], self.position
+        for number, message, after in frames(self._fd, self.position, self.size):
+            found.append((number, message))
+            end = after
+            if len(found) >= most or end - self.position >= size:
+                break
+        if not found and end < self.size:
+            self.damaged = not self._torn(end)
+        return found, end
+
+    def records(self) -> int:
+        """Return how many records are in it."""
+        return sum(1 for _ in frames(self._fd, self.position, self.size))
+
+    def finish(self) -> None:
+        """Remove it, as all in it is settled; what cannot be read stays, under another name."""
+        if self.damaged:
+            self.path.rename(self.path.with_suffix(DAMAGED))
+        else:
+            self.path.unlink(missing_ok=True)
+        self.release()
+
+    def release(self) -> None:
+        """Let go of it, for another to take over."""
+        os.close(self._fd)
+
+    def _torn(self, at: int) -> bool:
+        """Whether what cannot be read from *at* on is what a crash cuts off: the last frame, or nothing but zeros."""
+        rest = os.pread(self._fd, self.size - at, at)
+        if len(rest) < _HEAD.size or not any(rest):
+            return True
+        length, _, _ = _HEAD.unpack_from(rest)
+        return bool(_HEAD.size + length >= len(rest))
+
+
+def frame(number: int, message: bytes) -> bytes:
+    """Return *message* as it is written."""
+    rest = number.to_bytes(8, "little")
+    return _HEAD.pack(len(message), zlib.crc32(message, zlib.crc32(rest)), number) + message
+
+
+def frames(fd: int, start: int, end: int) -> Iterator[tuple[int, bytes, int]]:
+    """Yield number, message and end of each good frame of *fd* from *start* to *end*, up to the first that is not."""
+    held, at = b"", start  # what was read from there on
+    while True:
+        if len(held) < _HEAD.size:
+            held = os.pread(fd, min(_CHUNK, end - at), at)
+            if len(held) < _HEAD.size:
+                return
+        length, checksum, number = _HEAD.unpack_from(held)
+        whole = _HEAD.size + length
+        if at + whole > end:
+            return
+        if len(held) < whole:
+            held = os.pread(fd, min(max(_CHUNK, whole), end - at), at)
+        message = held[_HEAD.size : whole]
+        if zlib.crc32(message, zlib.crc32(number.to_bytes(8, "little"))) != checksum:
+            return
+        at += whole
+        held = held[whole:]
+        yield number, message, at
+
+
+def sync(directory: Path) -> None:
+    """See that the names in *directory* are on disk."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _hold(fd: int) -> None:
+    """Lock *fd* for this process. Raises: BlockingIOError when another has it."""
+    import fcntl  # noqa: PLC0415 -- Windows has none, where all but the spool works
+
+    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _write(fd: int, data: bytes, *, at: int) -> None:
+    rest = memoryview(data)
+    while rest:
+        written = os.pwrite(fd, rest, at)
+        rest, at = rest[written:], at + written

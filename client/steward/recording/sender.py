@@ -1,0 +1,396 @@
+"""
+The thread that sends: it alone owns the connection, the spool and the counts of a recorder.
+
+It looks into the queue `max_age` after something came into it, or when a batch is full. While the server is away or
+does not answer, what is in the queue goes into the spool.
+"""
+
+import logging
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import Empty
+from typing import Any
+
+import grpc
+
+from steward import codec, errors
+from steward.recording import batches
+from steward.recording.batches import Batch, Life, Record
+from steward.recording.commands import Close, Command, Flush, Reply, Rest, Room, Save, Sign
+from steward.recording.intake import Intake
+from steward.recording.spool import Spool
+from steward.recording.tally import Tally
+from steward.status import from_call
+from steward.transport import Retry, channel
+from steward.types import Interaction, Receipt, RejectedRecord
+from steward.v1.ingest_pb2 import RecordInteractionsResponse
+
+IN_FLIGHT = 3  # calls at once
+DOUBT = 1.0  # s without an answer, after which what was sent goes into the spool too
+SLICE = 10  # batches that go from the queue into the spool at once
+LOOK = 30.0  # s between looks for what other recorders left in the spool
+NEVER = math.inf
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a recorder sends."""
+
+    target: str
+    timeout: float  # s, of a call
+    retry: Retry
+    batch_records: int
+    batch_bytes: int
+    max_age: float  # s
+
+
+class Sender:
+    """What the thread does: `run` it, once."""
+
+    def __init__(
+        self, settings: Settings, *, life: Life, spool: Spool | None, told: Callable[[RejectedRecord], object] | None
+    ) -> None:
+        """Prepare to send as *settings* say, under the numbering of *life*; tell of each rejected record by *told*."""
+        self.tally = Tally()
+        self.spool = spool
+        self.intake: Intake
+        self._settings = settings
+        self._life = life
+        self._told = told
+        self._channel: grpc.Channel | None = None
+        self._record: Any = None  # the RPC
+        self._flying: dict[Any, Batch] = {}
+        self._again: deque[Batch] = deque()  # to be sent before anything else
+        self._receipts: dict[int, Reply] = {}  # who waits for the receipt of which number
+        self._flushes: list[Flush] = []
+        self._rooms: list[Room] = []
+        self._saves: list[Save] = []
+        self._closing: Close | None = None
+        self._hurry = 0  # entries of the queue that wait for no company
+        self._failures = 0  # on end
+        self._retry_at = 0.0  # s, monotonic
+        self._look_at = 0.0  # s, monotonic: for what others left in the spool
+        self._due_at = NEVER  # s, monotonic: when what waits has waited long enough
+
+    def run(self) -> None:
+        """Send what comes in, until told to close."""
+        while not self._over:
+            try:
+                self._wait()
+                self._work(time.monotonic())
+            except Exception:  # a fault of ours must not end the thread, and with it all that waits
+                logger.exception("a recorder's thread met a fault, and goes on")
+                time.sleep(1.0)
+        self._end()
+
+    def _wait(self) -> None:
+        """Wait until there is something to do, and take in what it is told."""
+        commands = self.intake.commands
+        try:
+            self._handle(commands.get(timeout=self._pause(time.monotonic())))
+            while True:
+                self._handle(commands.get_nowait())
+        except Empty:
+            pass
+
+    def _pause(self, now: float) -> float | None:
+        """Return how many seconds there is nothing to do, unless something happens."""
+        if not self.intake.queue:
+            self.intake.idle = True  # before the second look: who comes after it, wakes
+        if self.intake.queue:
+            self.intake.idle = False
+        if not self.intake.queue and not self._again:
+            self._due_at = NEVER
+        elif self._due_at is NEVER:
+            self._due_at = now + self._settings.max_age
+        times = [self._due_at, *(each.deadline for each in self._flushes)]
+        times += [each.sent_at + DOUBT for each in self._flying.values() if now < each.sent_at + DOUBT]
+        if self._failures and self._waiting:
+            times.append(self._retry_at)
+        if self.spool is not None:
+            times.append(self._look_at)
+        if self._closing is not None:
+            times.append(self._closing.deadline)
+        first = min(times)
+        return None if first == NEVER else max(first - now, 0.0)
+
+    @property
+    def _waiting(self) -> bool:
+        """Whether there is anything to send."""
+        return bool(self.intake.queue or self._again or (self.spool is not None and self.spool.waiting))
+
+    # What it is told
+
+    def _handle(self, command: "Command | grpc.Future[Any]") -> None:
+        match command:
+            case Flush():
+                self._hurry = len(self.intake.queue)
+                command.upto = self.tally.number + self._hurry
+                command.left = self.tally.unsettled + self._hurry
+                self._flushes.append(command)
+            case Close():
+                self._hurry = len(self.intake.queue)
+                self._closing = self._closing or command
+            case Room():
+                self._rooms.append(command)
+            case Save():
+                self._saves.append(command)
+            case Rest(reply):
+                self._rest(reply)
+            case Sign.HURRY:
+                self._hurry = len(self.intake.queue)
+            case Sign():
+                self.intake.called = False
+            case _:
+                self._settle(command)
+
+    def _rest(self, reply: Reply) -> None:
+        """Let go of the connection until woken: what is under way will be sent again, under the same ids."""
+        self._disconnect()
+        reply(True)
+        held = list(iter(self.intake.commands.get, Sign.WAKE))
+        for each in held:
+            self._handle(each)
+
+    # What it does
+
+    def _work(self, now: float) -> None:
+        """Do what can be done at this moment, which is *now*."""
+        if self._due_at <= now:
+            self._hurry, self._due_at = len(self.intake.queue), NEVER
+        if self.spool is not None and self._look_at <= now:
+            self.spool.adopt()
+            self._look_at = now + LOOK
+        doubted = any(each.sent_at + DOUBT <= now for each in self._flying.values())
+        if not doubted and self._retry_at <= now:
+            self._launch()
+        if doubted or self._failures or self._saves or not self.intake.has_room:
+            self._save(flying=doubted or bool(self._saves))
+        self._answer(now)
+
+    def _launch(self) -> None:
+        """Send as much at once as may be, one batch of the spool among it; only one while the server seems away."""
+        most = 1 if self._failures else IN_FLIGHT
+        while len(self._flying) < most and (batch := self._next()) is not None:
+            if self._channel is None:
+                self._connect()
+            batch.sent_at = time.monotonic()
+            call = self._record.future(batches.request(batch), timeout=self._settings.timeout)
+            self._flying[call] = batch
+            call.add_done_callback(self.intake.commands.put)
+
+    def _next(self) -> Batch | None:
+        """Return what is to be sent next, if anything."""
+        settings, queue = self._settings, self.intake.queue
+        if self._again:
+            return self._again.popleft()
+        unclear = any(each.spooled for each in self._flying.values())  # whether what is in the spool is to be sent
+        if self.spool is not None and not unclear and self._closing is None:
+            replayed = self.spool.next(settings.batch_records, settings.batch_bytes)
+            if replayed is not None:
+                return replayed
+        if self._hurry > 0 or len(queue) >= settings.batch_records or self.intake.size >= settings.batch_bytes:
+            return self._take()
+        return None
+
+    def _take(self, times: int = 1) -> Batch | None:
+        """Return so many *times* a batch of what is in the queue, numbered; None when there is nothing good in it."""
+        queue, tally = self.intake.queue, self.tally
+        most_records, most_bytes = times * self._settings.batch_records, times * self._settings.batch_bytes
+        records: list[Record] = []
+        size = 0
+        while queue and len(records) < most_records and size < most_bytes:
+            interaction, at, reply = queue.popleft()
+            self.intake.taken += self.intake.size_of(interaction)
+            tally.number += 1
+            if reply is not None:
+                self._receipts[tally.number] = reply
+            try:
+                data = batches.message(interaction, at)
+            except errors.InvalidArgument as error:
+                self._refuse(tally.number, interaction, error, own=True)
+                self._count([tally.number])
+            else:
+                records.append((tally.number, data))
+                size += len(data)
+        self._hurry = min(self._hurry - len(records), len(queue))
+        if not queue:
+            self.intake.emptied()
+        return Batch(self._life, records) if records else None
+
+    def _save(self, *, flying: bool) -> bool:
+        """Put into the spool what waits, some of the queue, and what is *flying*; whether it took all that."""
+        if self.spool is None:
+            return False
+        if flying:
+            for batch in self._flying.values():
+                batch.spooled = batch.spooled or (batch.place is None and self._spooled(batch))
+        for batch in [each for each in self._again if each.place is None]:
+            if not self._spooled(batch):
+                return False
+            self._again.remove(batch)
+        taken = self._take(SLICE)
+        if taken is not None and not self._spooled(taken):
+            self._again.extend(taken.parts(self._settings.batch_records))
+            return False
+        if self.intake.queue:
+            self._due_at = 0.0  # the next slice comes at once, after those who wait for room
+        return True
+
+    def _spooled(self, batch: Batch) -> bool:
+        """Put *batch* into the spool; whether it is there."""
+        if self.spool is None or not self.spool.append(batch.records):
+            return False
+        self.tally.spooled += len(batch.records)
+        return True
+
+    # What comes back
+
+    def _settle(self, call: Any) -> None:
+        """See what became of what *call* sent, unless that is of no interest any more."""
+        batch = self._flying.pop(call, None)
+        if batch is None:
+            return
+        error = None if call.exception() is None else from_call(call)
+        if error is None and len(call.result().outcomes) != len(batch.records):
+            error = errors.Internal("the server did not answer for each record")
+        if error is None:
+            self._answered(batch, call.result())
+        elif not batches.final(error):
+            self._failed(batch, error)
+        elif len(batch.records) == 1:
+            self._finish(batch, {0: error})
+        elif not batch.spooled:  # or else it comes again from there
+            self._again.extend(batch.parts((len(batch.records) + 1) // 2))
+
+    def _answered(self, batch: Batch, response: RecordInteractionsResponse) -> None:
+        self._failures, self._retry_at, self.tally.last_error = 0, 0.0, ""
+        if self._receipts:
+            for (number, _), outcome in zip(batch.records, response.outcomes, strict=True):
+                if number in self._receipts and batch.life is self._life and outcome.HasField("receipt"):
+                    self._receipts.pop(number)(codec.decode(Receipt, outcome.receipt))
+        self._finish(batch, dict(batches.refusals(response)))
+
+    def _finish(self, batch: Batch, refused: dict[int, errors.Error]) -> None:
+        """Count *batch* as acknowledged, except for what is *refused*, by the index."""
+        own, tally = batch.life is self._life, self.tally
+        if own:
+            tally.acknowledged += len(batch.records) - len(refused)
+            tally.spooled -= len(batch.records) if batch.place is not None or batch.spooled else 0
+            self._count([number for number, _ in batch.records])
+        else:
+            tally.replayed += len(batch.records) - len(refused)
+        for index, error in refused.items():
+            number, data = batch.records[index]
+            self._refuse(number, batches.interaction(data), error, own=own)
+        if self.spool is not None and batch.place is not None:
+            self.spool.done(batch.place, len(batch.records))
+        elif self.spool is not None and batch.spooled:
+            self.spool.forget(number for number, _ in batch.records)
+
+    def _refuse(self, number: int, interaction: Interaction, error: errors.Error, *, own: bool) -> None:
+        """Tell, once, that *interaction* is refused for good."""
+        rejected = RejectedRecord(interaction.interaction_id, batches.why(error))
+        self.tally.refused += own
+        self.tally.rejected.append(rejected)
+        if self.spool is not None:
+            self.spool.reject(interaction, rejected.reason)
+        if own and number in self._receipts:
+            self._receipts.pop(number)(error)
+        if self._told is not None:
+            try:
+                self._told(rejected)
+            except Exception:
+                logger.exception("what was to be told of a rejected record failed")
+
+    def _failed(self, batch: Batch, error: errors.Error) -> None:
+        """Keep *batch* for later, since *error* passes."""
+        self.tally.failures += 1
+        self.tally.last_error = f"{type(error).__name__}: {error.message}"
+        now = time.monotonic()
+        if self._retry_at <= now:  # calls that fail at the same time count as one
+            self._failures += 1
+            self._retry_at = now + batches.pause(self._settings.retry, error, failures=self._failures)
+        if batch.place is not None or not (batch.spooled or self._spooled(batch)):
+            self._again.append(batch)
+
+    def _count(self, numbers: list[int]) -> None:
+        """Count *numbers* as settled to whoever waits for that."""
+        for flush in self._flushes:
+            flush.left -= sum(number <= flush.upto for number in numbers)
+
+    def _answer(self, now: float) -> None:
+        """Answer those whose time has come."""
+        report = None
+        for flush in [each for each in self._flushes if self._flushed(each) or each.deadline <= now]:
+            self._flushes.remove(flush)
+            report = report or self.tally.report(queued=len(self.intake.queue), lost=self.intake.lost.total())
+            flush.reply(report)
+        full = self.spool is None or bool(self.spool.error)
+        room = self.intake.has_room
+        for each in [each for each in self._rooms if room or (full and not each.patient)]:
+            self._rooms.remove(each)
+            each.reply(room)
+        if self._saves and (full or self._saved):
+            for save in self._saves:
+                save.reply(self._saved)
+            self._saves.clear()
+
+    def _flushed(self, flush: Flush) -> bool:
+        inherited = flush.inherited and self.spool is not None and self.spool.waiting
+        return flush.left <= 0 and not inherited
+
+    @property
+    def _saved(self) -> bool:
+        """Whether nothing is in memory only."""
+        return not self.intake.queue and self.tally.unsettled == self.tally.spooled
+
+    # The end
+
+    @property
+    def _over(self) -> bool:
+        return self._closing is not None and (self._saved or self._closing.deadline <= time.monotonic())
+
+    def _end(self) -> None:
+        """Put into the spool what is left, and let go of everything. Only what the spool does not take is lost."""
+        self.intake.ended = True
+        self._disconnect()
+        while self._save(flying=False) and self.intake.queue:
+            pass
+        while self._take() is not None:  # the rest is numbered, and lost
+            pass
+        lost = self.tally.unsettled - self.tally.spooled
+        if lost:
+            self.tally.dropped["CLOSED"] += lost
+        if self.spool is not None:
+            self.spool.close(settled=not self.tally.spooled)
+        gone = errors.Cancelled("the recorder was closed before a receipt came")
+        for reply in self._receipts.values():
+            reply(gone)
+        for room in self._rooms:
+            room.reply(False)
+        for save in self._saves:
+            save.reply(not lost)
+        for flush in self._flushes:
+            flush.reply(self.tally.report(queued=0, lost=self.intake.lost.total()))
+
+    def _connect(self) -> None:
+        self._channel = channel(self._settings.target)
+        self._record = self._channel.unary_unary(
+            batches.METHOD, response_deserializer=RecordInteractionsResponse.FromString
+        )
+
+    def _disconnect(self) -> None:
+        """Let go of the connection; what is under way is to be sent again."""
+        for call in self._flying:
+            call.cancel()
+        self._again.extend(each for each in self._flying.values() if not each.spooled)
+        self._flying.clear()
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = self._record = None

@@ -1,0 +1,210 @@
+"""
+What waits on disk for the server: segments, ours and those that others left, and what the server refused for good.
+
+    SPOOL/TARGET/TIME-ORDERED-ID.spool             0600, held by the process that writes or replays it
+    SPOOL/TARGET/rejected/RECORDER-ID.jsonl        0600, one refused interaction a line, with the reason
+
+Used by one thread. What the disk refuses is told in `error`, and tried again when next asked.
+"""
+
+import dataclasses
+import json
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote
+
+import platformdirs
+
+from steward.recording import segment
+from steward.recording.batches import Batch, Life, Place, Record
+from steward.recording.segment import DAMAGED, SUFFIX, Segment
+from steward.types import Interaction
+
+REJECTED = "rejected"
+SEGMENT_BYTES = 4 * 1024 * 1024  # from where on a new one is begun
+
+
+def default_directory() -> Path:
+    """Return where the spools of this user are, unless told otherwise."""
+    return platformdirs.user_state_path("steward") / "spool"
+
+
+def of_target(directory: Path, target: str) -> Path:
+    """Return where in *directory* that is which waits for *target*."""
+    return directory / quote(target, safe="")
+
+
+class Spool:
+    """The spool for one target, as one recorder uses it: at most *limit* bytes, those of other recorders included."""
+
+    def __init__(self, directory: Path, *, limit: int, life: Life) -> None:
+        """Prepare to use *directory*, that of the target, for records of *life*."""
+        self.error = ""  # why it could not be written; empty once it could
+        self._directory = directory
+        self._limit = limit
+        self._life = life
+        self._writing: Segment | None = None
+        self._ready: deque[Segment] = deque()  # to be replayed
+        self._out: Place | None = None  # what is being replayed
+        self._forgotten: set[int] = set()  # numbers of ours that are settled all the same
+
+    @property
+    def waiting(self) -> bool:
+        """Whether anything in it is to be sent."""
+        return bool(self._ready or self._writing)
+
+    def append(self, records: Sequence[Record]) -> bool:
+        """Put *records* of ours on disk, all or none; whether they are there."""
+        try:
+            self._demand_room(sum(len(message) for _, message in records))
+            if self._writing is not None and self._writing.size >= SEGMENT_BYTES:
+                self._seal()
+            if self._writing is None:
+                _make(self._directory)
+                self._writing = Segment.make(self._directory, self._life)
+            self._writing.append(records)
+        except OSError as error:
+            self.error = _words(error)
+            return False
+        self.error = ""
+        return True
+
+    def next(self, most: int, size: int) -> Batch | None:
+        """Return up to *most* records of about *size* bytes to replay, one such at a time; None when there are none."""
+        if self._out is not None:
+            return None
+        if not self._ready and self._writing is not None:
+            self._seal()
+        while self._ready:
+            first = self._ready[0]
+            records, end = first.read(most, size)
+            if not records:
+                self._ready.popleft().finish()
+                continue
+            if first.life is self._life and self._forgotten:
+                found = [each for each in records if each[0] not in self._forgotten]
+                self._forgotten.difference_update(number for number, _ in records)
+                records = found
+            if records:
+                self._out = Place(first, end, len(records))
+                return Batch(first.life, records, self._out)
+            first.position = end
+        return None
+
+    def done(self, place: Place, count: int) -> None:
+        """Take note that *count* of what stands at *place* is settled."""
+        place.left -= count
+        if place.left == 0:
+            place.segment.position = place.end
+            self._out = None
+            if place.end == place.segment.size:
+                self._ready.popleft().finish()
+
+    def forget(self, numbers: Iterable[int]) -> None:
+        """Take note that *numbers* of ours are settled, though they are in it."""
+        self._forgotten.update(numbers)
+
+    def adopt(self) -> None:
+        """Take over what others left, if nobody holds it."""
+        held = {each.path for each in (*self._ready, self._writing) if each is not None}
+        for path in segments(self._directory):
+            if path.suffix == SUFFIX and path not in held:
+                try:
+                    found = Segment.adopt(path)
+                except (OSError, ValueError, KeyError):  # not one of ours, or not readable: the operator sees it listed
+                    continue
+                if found is not None:
+                    self._ready.append(found)
+
+    def reject(self, interaction: Interaction, reason: str) -> None:
+        """Keep *interaction*, which is refused for good, with the *reason*."""
+        line = {
+            "rejected_at": datetime.now(UTC).isoformat(),
+            "reason": reason,
+            "interaction": dataclasses.asdict(interaction),
+        }
+        data = (json.dumps(line, default=str) + "\n").encode()
+        directory = self._directory / REJECTED
+        try:
+            self._demand_room(len(data))
+            _make(directory)
+            fd = os.open(directory / f"{self._life.id}.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            try:
+                os.write(fd, data)
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            self.error = _words(error)
+
+    def close(self, *, settled: bool) -> None:
+        """Let go of all; remove what is ours if it is all *settled*."""
+        for each in self._held():
+            if settled and each.life is self._life:
+                each.finish()
+            else:
+                each.release()
+        self._ready.clear()
+        self._writing = None
+
+    def abandon(self) -> None:
+        """Close what a fork left open here: it is the parent's."""
+        for each in self._held():
+            each.release()
+
+    def _held(self) -> Iterator[Segment]:
+        yield from self._ready
+        if self._writing is not None:
+            yield self._writing
+
+    def _seal(self) -> None:
+        """Write no more into the segment that is written, so that it can be replayed and removed."""
+        assert self._writing is not None
+        self._ready.append(self._writing)
+        self._writing = None
+
+    def _demand_room(self, size: int) -> None:
+        """Raise OSError when *size* more bytes are too many."""
+        used = sum(map(size_of, (*segments(self._directory), *rejected(self._directory))))
+        if used + size > self._limit:
+            raise OSError(f"the spool in {self._directory} is full: {used} of {self._limit} bytes")
+
+
+def segments(directory: Path) -> list[Path]:
+    """Return the segments in *directory*, the oldest first, damaged ones too."""
+    return sorted(each for each in _files(directory) if each.suffix in (SUFFIX, DAMAGED))
+
+
+def rejected(directory: Path) -> list[Path]:
+    """Return the files in *directory* that hold what was refused."""
+    return sorted(_files(directory / REJECTED))
+
+
+def size_of(path: Path) -> int:
+    """Return how many bytes *path* has, none when it is gone."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _files(directory: Path) -> list[Path]:
+    try:
+        return list(directory.iterdir())
+    except FileNotFoundError:
+        return []
+
+
+def _make(directory: Path) -> None:
+    """Make *directory*, for this user only."""
+    if not directory.is_dir():
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, exist_ok=True)
+        segment.sync(directory.parent)
+
+
+def _words(error: OSError) -> str:
+    return f"{error.strerror}: {error.filename}" if error.strerror and error.filename else str(error)

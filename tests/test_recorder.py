@@ -1,0 +1,526 @@
+"""
+The recorder: records without being in the way, loses nothing, and tells the truth.
+"""
+
+import math
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from steward import (
+    AsyncRecorder,
+    Block,
+    Client,
+    DeadlineExceeded,
+    FlushReport,
+    Interaction,
+    InteractionFields,
+    InvalidArgument,
+    Recorder,
+    RejectedRecord,
+    ResourceExhausted,
+)
+from stewardd.app import App
+from stewardd.testing import Daemon, wait
+from tests.samples import interaction
+
+GONE = "127.0.0.1:1"  # nothing listens there
+
+
+@pytest.fixture
+def recorder(server: App, tmp_path: Path) -> Iterator[Recorder]:
+    """A recorder at the server, with a spool of its own."""
+    with Recorder(server.target, spool=tmp_path / "spool") as opened:
+        yield opened
+
+
+def stored(client: Client) -> list[str]:
+    """Return the ids of all that is stored, sorted."""
+    return sorted(each.interaction_id for each in client.list_interactions())
+
+
+def files(spool: Path) -> list[Path]:
+    """Return the files in *spool*."""
+    return sorted(each for each in spool.rglob("*") if each.is_file())
+
+
+@contextmanager
+def stalled() -> Iterator[str]:
+    """Something that accepts connections and never answers; its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+
+
+def free_port() -> int:
+    """Return a port that was free just now."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+# Recording
+
+
+def test_what_is_recorded_is_stored(recorder: Recorder, client: Client) -> None:
+    """
+    After a flush that acknowledges them, interactions given as values and as fields are stored under their ids.
+    """
+    first = recorder.record(interaction())
+    second = recorder.record(session_id="s", user_role="Dev", query="How?", success=True)
+
+    report = recorder.flush()
+
+    assert FlushReport(acknowledged=2, pending=0, spooled=0, rejected=(), dropped=0) == report
+    assert sorted([first, second]) == stored(client)
+
+
+def test_the_fields_are_those_of_an_interaction() -> None:
+    """
+    What record takes by name is what an interaction has.
+    """
+    assert {each.name for each in fields(Interaction)} == InteractionFields.__annotations__.keys()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{}, {"session_id": "s"}, {"session_id": "s", "user_role": "r", "query": "q", "x": 1}]
+)
+def test_fields_that_make_no_interaction_are_refused_at_once(recorder: Recorder, wrong: dict[str, str]) -> None:
+    """
+    A field too few or too many is a TypeError, as for an interaction.
+    """
+    with pytest.raises(TypeError):
+        recorder.record(**wrong)  # type: ignore[call-overload]
+
+
+def test_what_is_no_interaction_is_refused_at_once(recorder: Recorder) -> None:
+    """
+    Anything else than an interaction is a TypeError that says so.
+    """
+    with pytest.raises(TypeError, match="takes an Interaction"):
+        recorder.record("How?")  # type: ignore[call-overload]
+
+
+def test_it_occurred_when_it_was_recorded(recorder: Recorder, client: Client) -> None:
+    """
+    An interaction that does not say when it occurred did so when it was recorded, not when it was sent.
+    """
+    before = datetime.now(UTC)
+    of_now, of_then = recorder.record(interaction(occurred_at=None)), recorder.record(interaction())
+    after = datetime.now(UTC)
+    recorder.flush()
+
+    assert before - timedelta(microseconds=1) <= client.get_interaction(of_now).occurred_at <= after
+    assert interaction().occurred_at == client.get_interaction(of_then).occurred_at
+
+
+def test_record_now_returns_the_receipt(recorder: Recorder, client: Client) -> None:
+    """
+    Whoever waits for a receipt gets the server's.
+    """
+    receipt = recorder.record_now(interaction(query="I am a@b.io"))
+
+    assert {"EMAIL": 1} == dict(receipt.redactions)
+    assert receipt.seq == client.get_interaction(receipt.interaction_id).seq
+
+
+def test_record_now_raises_what_is_wrong(recorder: Recorder) -> None:
+    """
+    Whoever waits for the receipt of what is refused is told which field breaks which rule.
+    """
+    with pytest.raises(InvalidArgument) as caught:
+        recorder.record_now(interaction(response_time_seconds=math.nan))
+
+    assert ["response_time_seconds"] == [each.field for each in caught.value.violations]
+
+
+def test_record_now_keeps_what_gets_no_receipt(tmp_path: Path) -> None:
+    """
+    When no receipt comes in time, that is told, and the interaction is kept.
+    """
+    with Recorder(GONE, spool=tmp_path) as recorder:
+        with pytest.raises(DeadlineExceeded, match="still sent"):
+            recorder.record_now(interaction(), timeout=0.3)
+
+        assert 1 == recorder.flush(timeout=0).spooled
+
+
+def test_a_batch_goes_out_by_age(recorder: Recorder, client: Client) -> None:
+    """
+    A few records are sent soon without being asked for.
+    """
+    one = recorder.record(interaction())
+
+    while not stored(client):
+        time.sleep(0.02)
+
+    assert [one] == stored(client)
+
+
+def test_many_threads_record_at_once(recorder: Recorder, client: Client) -> None:
+    """
+    What several threads record at the same time is stored once each.
+    """
+    made: list[str] = []
+
+    def work() -> None:
+        made.extend(recorder.record(interaction()) for _ in range(500))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    report = recorder.flush(timeout=30)
+
+    assert (4000, 0) == (report.acknowledged, report.pending)
+    assert sorted(made) == stored(client)
+
+
+# What is refused
+
+
+def test_what_the_server_refuses_is_told_once_and_kept_apart(server: App, tmp_path: Path) -> None:
+    """
+    A refused record is in the report and in the rejected part of the spool, told once, and keeps no other out.
+    """
+    told: list[RejectedRecord] = []
+    with Recorder(server.target, spool=tmp_path, on_rejected=told.append) as recorder:
+        recorder.record(interaction())
+        bad = recorder.record(interaction(user_rating=7.0))
+        report = recorder.flush()
+
+    assert (1, [bad]) == (report.acknowledged, [each.interaction_id for each in report.rejected])
+    assert report.rejected == tuple(told)
+    assert "user_rating: " in told[0].reason
+    (kept,) = files(tmp_path)
+    assert "rejected" == kept.parent.name
+    assert 1 == kept.read_text(encoding="utf-8").count(bad)
+
+
+def test_what_no_message_can_hold_is_rejected(recorder: Recorder) -> None:
+    """
+    A record that cannot even be sent is refused like any, with its field.
+    """
+    recorder.record(interaction(query="\ud800"))
+    recorder.record(interaction(query=5))
+    recorder.record(interaction())
+
+    report = recorder.flush()
+
+    assert ["query", "query"] == [each.reason.partition(":")[0] for each in report.rejected]
+    assert 1 == report.acknowledged
+
+
+def test_a_record_that_is_too_large_for_a_call_is_refused_alone(recorder: Recorder) -> None:
+    """
+    A batch that is refused as a whole is split until what is wrong stands alone.
+    """
+    for size in (10, 9_000_000, 10, 10):
+        recorder.record(interaction(query="x" * size))
+
+    report = recorder.flush(timeout=20)
+
+    assert (3, 1) == (report.acknowledged, len(report.rejected))
+
+
+def test_a_callback_that_fails_stops_nothing(server: App, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """
+    When what is to be told of a rejected record raises, the others are sent all the same.
+    """
+
+    def broken(_: RejectedRecord) -> None:
+        raise OSError
+
+    with Recorder(server.target, spool=tmp_path, on_rejected=broken) as recorder:
+        recorder.record(interaction(user_rating=7.0))
+        recorder.flush()
+        recorder.record(interaction())
+        report = recorder.flush()
+
+    assert (1, 1) == (report.acknowledged, len(report.rejected))
+    assert "rejected record failed" in caplog.text
+
+
+# The server is away
+
+
+@pytest.mark.parametrize("count", [1, 5000])
+def test_what_cannot_be_sent_is_spooled_and_replayed(tmp_path: Path, count: int) -> None:
+    """
+    What is recorded while the server is away is on disk when the recorder closes, and stored once by the next one.
+    """
+    port = free_port()
+    with Recorder(f"127.0.0.1:{port}", spool=tmp_path / "spool") as first:
+        made = [first.record(interaction()) for _ in range(count)]
+        report = first.close()
+
+    with (
+        Daemon(tmp_path / "data", listen=f"127.0.0.1:{port}") as daemon,
+        Client(daemon.target) as client,
+        Recorder(daemon.target, spool=tmp_path / "spool") as second,
+    ):
+        while second.counters().replayed < count:
+            time.sleep(0.02)
+        assert sorted(made) == stored(client)
+
+    assert FlushReport(acknowledged=0, pending=0, spooled=count, rejected=(), dropped=0) == report
+    assert [] == files(tmp_path / "spool")
+
+
+def test_the_same_recorder_goes_on_when_the_server_is_back(tmp_path: Path) -> None:
+    """
+    A recorder that met no server sends what it spooled when there is one, with nothing lost and nothing twice.
+    """
+    port = free_port()
+    with Recorder(f"127.0.0.1:{port}", spool=tmp_path / "spool") as recorder:
+        early = recorder.record(interaction())
+        away = recorder.flush(timeout=0.5)
+        error = recorder.counters().last_error
+        with Daemon(tmp_path / "data", listen=f"127.0.0.1:{port}") as daemon, Client(daemon.target) as client:
+            late = recorder.record(interaction())
+            back = recorder.flush(timeout=20)
+            assert sorted([early, late]) == stored(client)
+
+    assert (1, 0) == (away.spooled, away.acknowledged)
+    assert "Unavailable" in error
+    assert (2, 0, 0) == (back.acknowledged, back.spooled, back.pending)
+    assert [] == files(tmp_path / "spool")
+
+
+def test_without_a_spool_what_is_left_at_the_end_is_told_as_lost() -> None:
+    """
+    Where nothing may be written, a recorder says how many it could not deliver.
+    """
+    recorder = Recorder(GONE, spool=False)
+    recorder.record(interaction())
+    report = recorder.close(timeout=0.5)
+
+    assert (1, {"CLOSED": 1}) == (report.dropped, dict(recorder.counters().dropped))
+
+
+def test_a_stalled_server_is_in_nobodys_way(tmp_path: Path) -> None:
+    """
+    A server that accepts and never answers slows neither record nor close, and all is in the spool.
+    """
+    with stalled() as address:
+        recorder = Recorder(address, spool=tmp_path)
+        took = []
+        for _ in range(5000):
+            started = time.perf_counter()
+            recorder.record(interaction())
+            took.append(time.perf_counter() - started)
+        started = time.monotonic()
+        report = recorder.close(5)
+
+    assert sorted(took)[len(took) // 2] < 0.001
+    assert time.monotonic() - started < 5.5
+    assert (5000, 0, 0) == (report.spooled, report.pending, report.dropped)
+
+
+def test_what_a_stalled_server_got_is_stored_once(tmp_path: Path) -> None:
+    """
+    What was spooled since no answer came, and is answered after all, counts as acknowledged and is not sent again.
+    """
+    with Daemon(tmp_path / "data") as daemon, Client(daemon.target) as client:
+        with Recorder(daemon.target, spool=tmp_path / "spool") as recorder:
+            recorder.record_now(interaction())
+            daemon.process.send_signal(signal.SIGSTOP)
+            for _ in range(10):
+                recorder.record(interaction())
+            while recorder.counters().spooled < 10:
+                time.sleep(0.02)
+            daemon.process.send_signal(signal.SIGCONT)
+            report = recorder.flush(timeout=20)
+        assert 11 == len(stored(client))
+
+    assert (11, 0, 0, 0) == (report.acknowledged, report.spooled, report.pending, report.dropped)
+    assert [] == files(tmp_path / "spool")
+
+
+# The queue is full
+
+
+def fill(recorder: Recorder, count: int) -> int:
+    """Record *count* into a queue that is too small; return how many it refused."""
+    refused = 0
+    for _ in range(count):
+        try:
+            recorder.record(interaction())
+        except ResourceExhausted:
+            refused += 1
+    return refused
+
+
+def test_a_full_queue_goes_into_the_spool(tmp_path: Path) -> None:
+    """
+    By default nothing is lost when more comes in than the queue holds.
+    """
+    with stalled() as address:
+        recorder = Recorder(address, spool=tmp_path, queue_records=10)
+        fill(recorder, 200)
+        report = recorder.close()
+
+    assert (200, 0) == (report.spooled, report.dropped)
+
+
+def test_a_full_queue_is_counted_by_drop() -> None:
+    """
+    Where it is told to drop, each record that is dropped is counted, with the reason.
+    """
+    recorder = Recorder(GONE, spool=False, overflow="drop", queue_records=10)
+    fill(recorder, 100)
+    known = recorder.counters()
+    recorder.close(timeout=0.3)
+
+    assert known.dropped["QUEUE_FULL"] > 0
+    assert 100 == known.recorded
+    assert 100 == sum(recorder.counters().dropped.values())
+
+
+def test_a_full_queue_raises_where_told_to() -> None:
+    """
+    Where it is told to raise, a record that has no room is refused at once.
+    """
+    recorder = Recorder(GONE, spool=False, overflow="raise", queue_records=10)
+    refused = fill(recorder, 100)
+    report = recorder.close(timeout=0.3)
+
+    assert refused > 0
+    assert 100 == refused + report.dropped
+
+
+def test_a_full_queue_blocks_as_long_as_told_to() -> None:
+    """
+    Where it is told to block, a record waits so long for room, and then is refused.
+    """
+    recorder = Recorder(GONE, spool=False, overflow=Block(0.3), queue_records=1, max_age=10)
+    recorder.record(interaction())
+    started = time.monotonic()
+    with pytest.raises(ResourceExhausted, match=r"was for 0\.3 s"):
+        recorder.record(interaction())
+    waited = time.monotonic() - started
+    recorder.close(timeout=0.3)
+
+    assert 0.3 <= waited < 1
+
+
+def test_a_full_queue_blocks_until_there_is_room(server: App, client: Client) -> None:
+    """
+    Where it is told to block and the server takes them, every record gets in.
+    """
+    with Recorder(server.target, spool=False, overflow=Block(10), queue_records=10, max_age=0.01) as recorder:
+        assert 0 == fill(recorder, 100)
+        assert 100 == recorder.flush().acknowledged
+    assert 100 == len(stored(client))
+
+
+def test_the_queue_is_bounded_in_bytes() -> None:
+    """
+    A few large questions fill the queue as many small ones do.
+    """
+    recorder = Recorder(GONE, spool=False, overflow="drop", queue_bytes=100_000, max_age=10)
+    for _ in range(10):
+        recorder.record(interaction(query="x" * 50_000))
+    known = recorder.counters()
+    recorder.close(timeout=0.1)
+
+    assert {"QUEUE_FULL": 8} == dict(known.dropped)
+
+
+def test_a_full_spool_is_told(tmp_path: Path) -> None:
+    """
+    When neither the queue nor the spool has room, what is dropped is counted, with the reason.
+    """
+    recorder = Recorder(GONE, spool=tmp_path, spool_bytes=10_000, queue_records=10)
+    fill(recorder, 300)
+    known = recorder.counters()
+    report = recorder.close(timeout=1)
+
+    assert "is full" in known.spool_error
+    assert known.dropped["SPOOL_FULL"] > 0
+    assert 300 == report.spooled + report.dropped
+    assert sum(each.stat().st_size for each in files(tmp_path)) <= 10_000
+
+
+# The end
+
+
+def test_close_twice_is_safe_and_ends_recording(recorder: Recorder) -> None:
+    """
+    The second close returns the same; a record after it is refused, and a flush tells what was.
+    """
+    recorder.record(interaction())
+    first = recorder.close()
+
+    assert first == recorder.close()
+    assert first == recorder.flush()
+    with pytest.raises(RuntimeError, match="closed"):
+        recorder.record(interaction())
+
+
+def test_what_was_never_used_has_no_thread(server: App, tmp_path: Path) -> None:
+    """
+    A recorder that records nothing starts nothing.
+    """
+    before = threading.active_count()
+    with Recorder(server.target, spool=tmp_path) as recorder:
+        assert before == threading.active_count()
+        report = recorder.flush()
+
+    assert FlushReport(acknowledged=0, pending=0, spooled=0, rejected=(), dropped=0) == report
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"batch_records": 1001}, "batch_records"),
+        ({"batch_bytes": 0}, "batch_bytes"),
+        ({"max_age": 0}, "max_age"),
+        ({"queue_records": 0}, "queue_records"),
+        ({"spool": False, "overflow": "spool"}, "needs a spool"),
+        ({"overflow": "wait"}, "Block"),
+    ],
+)
+def test_what_cannot_be_is_refused_at_the_opening(wrong: dict[str, object], said: str) -> None:
+    """
+    A setting that makes no sense is a ValueError that names it.
+    """
+    with pytest.raises(ValueError, match=said):
+        Recorder(**wrong)  # type: ignore[arg-type]
+
+
+# asyncio
+
+
+def test_the_async_twin_does_the_same(server: App, client: Client, tmp_path: Path) -> None:
+    """
+    Under asyncio a record is a plain call, and flush, receipts and close are awaited.
+    """
+
+    async def work() -> tuple[str, str, FlushReport]:
+        async with AsyncRecorder(server.target, spool=tmp_path) as recorder:
+            first = recorder.record(interaction())
+            second = await recorder.record_now(session_id="s", user_role="Dev", query="How?")
+            with pytest.raises(InvalidArgument):
+                await recorder.record_now(interaction(user_rating=9.0))
+            return first, second.interaction_id, await recorder.flush()
+
+    first, second, report = wait(work())
+
+    assert (2, 1) == (report.acknowledged, len(report.rejected))
+    assert sorted([first, second]) == stored(client)
+
+
+def test_the_async_twin_does_not_block_the_loop() -> None:
+    """
+    To block would stop the loop, so that is refused.
+    """
+    with pytest.raises(ValueError, match="event loop"):
+        AsyncRecorder(GONE, overflow=Block(1))
