@@ -166,12 +166,16 @@ class Sender:
         if self.spool is not None and self._look_at <= now:
             self.spool.adopt()
             self._look_at = now + LOOK
-        doubted = any(each.sent_at + DOUBT <= now for each in self._flying.values())
+        doubted = self._doubted(now)
         if not doubted and self._retry_at <= now:
             self._launch()
         if doubted or self._failures or self._saves or not self.intake.has_room:
             self._save(flying=doubted or bool(self._saves))
         self._answer(now)
+
+    def _doubted(self, now: float) -> bool:
+        """Whether an answer has not come for so long that it may never come."""
+        return any(each.sent_at + DOUBT <= now for each in self._flying.values())
 
     def _launch(self) -> None:
         """Send as much at once as may be, one batch of the spool among it; only one while the server seems away."""
@@ -190,7 +194,7 @@ class Sender:
         if self._again:
             return self._again.popleft()
         unclear = any(each.spooled for each in self._flying.values())  # whether what is in the spool is to be sent
-        if self.spool is not None and not unclear and self._closing is None:
+        if self.spool is not None and not unclear and (self._closing is None or self.tally.spooled):
             replayed = self.spool.next(settings.batch_records, settings.batch_bytes)
             if replayed is not None:
                 return replayed
@@ -354,7 +358,11 @@ class Sender:
 
     @property
     def _over(self) -> bool:
-        return self._closing is not None and (self._saved or self._closing.deadline <= time.monotonic())
+        """Whether it is to end: all is acknowledged, or safe while the server does not take it, or the time is up."""
+        now = time.monotonic()
+        if self._closing is None or self._closing.deadline <= now:
+            return self._closing is not None
+        return self._saved and (not self.tally.spooled or self._failures > 0 or self._doubted(now))
 
     def _end(self) -> None:
         """Put into the spool what is left, and let go of everything. Only what the spool does not take is lost."""

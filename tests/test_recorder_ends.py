@@ -1,0 +1,291 @@
+"""
+Recorders when their process forks, exits, is told to end, or is killed: scripts of their own against a real daemon.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from steward import Client
+from stewardd.testing import Daemon
+
+ROOT = Path(__file__).parent.parent
+START = """
+import os, signal, sys, threading, time
+from steward import AsyncRecorder, Recorder
+
+target, spool = sys.argv[1:]
+FIELDS = {"session_id": "s", "user_role": "Dev", "query": os.path.basename(spool)}
+
+
+def say(line):
+    print(line, flush=True)
+
+"""
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """A server in a process of its own: one that forks must not have gRPC's threads of a server in it."""
+    with Daemon(tmp_path_factory.mktemp("data")) as running:
+        yield running
+
+
+def started(script: str, target: str, spool: Path) -> subprocess.Popen[str]:
+    """Start the lines of *script* in a process of their own."""
+    command = [sys.executable, "-c", START + script, target, str(spool)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+
+
+def run(script: str, target: str, spool: Path) -> tuple[int, list[str]]:
+    """Run the lines of *script* to their end; return the exit code, and what they said."""
+    with started(script, target, spool) as process:
+        output, _ = process.communicate(timeout=60)
+    return process.returncode, output.splitlines()
+
+
+def stored(daemon: Daemon, spool: Path) -> int:
+    """Return how many interactions are stored of the recorders with *spool*, whose name is what they ask."""
+    with Client(daemon.target) as client:
+        return sum(spool.name == each.query for each in client.list_interactions(page_size=1000))
+
+
+def spooled(spool: Path) -> int:
+    """Return how many bytes are in *spool*."""
+    return sum(each.stat().st_size for each in spool.rglob("*.spool"))
+
+
+def test_an_exit_sends_what_is_left(daemon: Daemon, tmp_path: Path) -> None:
+    """
+    A process that just ends, without a close, loses nothing.
+    """
+    script = "recorder = Recorder(target, spool=spool)\nfor _ in range(3000): recorder.record(**FIELDS)"
+
+    assert (0, []) == run(script, daemon.target, tmp_path)
+    assert (3000, 0) == (stored(daemon, tmp_path), spooled(tmp_path))
+
+
+def test_an_exit_spools_what_cannot_be_sent(tmp_path: Path) -> None:
+    """
+    A process that ends while the server is away leaves all on disk, and does not hang.
+    """
+    script = "recorder = Recorder('127.0.0.1:1', spool=spool)\nfor _ in range(300): recorder.record(**FIELDS)"
+    before = time.monotonic()
+
+    assert (0, []) == run(script, "", tmp_path)
+    assert spooled(tmp_path) > 300 * 50
+    assert time.monotonic() - before < 10
+
+
+def test_what_nobody_holds_is_sent(daemon: Daemon, tmp_path: Path) -> None:
+    """
+    A recorder that is forgotten without a close sends what it has, and its thread ends.
+    """
+    script = """
+Recorder(target, spool=spool).record(**FIELDS)
+while threading.active_count() > 1: time.sleep(0.02)
+say("ended")
+"""
+
+    assert (0, ["ended"]) == run(script, daemon.target, tmp_path)
+    assert 1 == stored(daemon, tmp_path)
+
+
+def test_sigterm_sends_what_is_left_and_ends_the_process(daemon: Daemon, tmp_path: Path) -> None:
+    """
+    A process that does not handle SIGTERM dies of it, as it would have, but first its recorders close.
+    """
+    script = """
+recorder = Recorder(target, spool=spool, max_age=60)
+for _ in range(100): recorder.record(**FIELDS)
+say("recorded")
+time.sleep(60)
+"""
+    with started(script, daemon.target, tmp_path) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.terminate()
+        code = process.wait(timeout=20)
+
+    assert -signal.SIGTERM == code
+    assert (100, 0) == (stored(daemon, tmp_path), spooled(tmp_path))
+
+
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_sigterm_is_not_stolen(daemon: Daemon, tmp_path: Path, order: str) -> None:
+    """
+    Whoever handles SIGTERM is called, whether it came before the recorder or after it, and recording goes on.
+    """
+    opening, handling = "recorder = Recorder(target, spool=spool)", "signal.signal(signal.SIGTERM, handler)"
+    first, second = (handling, opening) if order == "before" else (opening, handling)
+    script = f"""
+def handler(number, frame): say("handled")
+{first}
+{second}
+recorder.record(**FIELDS)
+os.kill(os.getpid(), signal.SIGTERM)
+recorder.record(**FIELDS)
+say(recorder.close().acknowledged)
+"""
+
+    assert (0, ["handled", "2"]) == run(script, daemon.target, tmp_path)
+    assert 2 == stored(daemon, tmp_path)
+
+
+def test_a_handler_that_kills_finds_all_in_the_spool(tmp_path: Path) -> None:
+    """
+    Before a handler of SIGTERM is called, what is in memory only is on disk, whatever the handler does.
+    """
+    script = """
+signal.signal(signal.SIGTERM, lambda number, frame: os._exit(3))
+recorder = Recorder("127.0.0.1:1", spool=spool, max_age=60)
+for _ in range(100): recorder.record(**FIELDS)
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+    assert (3, []) == run(script, "", tmp_path)
+    assert spooled(tmp_path) > 100 * 50
+
+
+def test_what_was_spooled_outlives_a_kill(daemon: Daemon, tmp_path: Path) -> None:
+    """
+    What a flush tells as spooled is on disk: a kill -9 loses none of it, and the next recorder sends it once.
+    """
+    script = """
+with Recorder(target, spool=spool) as recorder:
+    for _ in range(2500): recorder.record(**FIELDS)
+    say(recorder.flush(3).spooled)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    gone = f"127.0.0.1:{daemon.target.rpartition(':')[2]}"
+    daemon.process.send_signal(signal.SIGSTOP)
+    try:
+        code, said = run(script, gone, tmp_path)
+    finally:
+        daemon.process.send_signal(signal.SIGCONT)
+    replay = """
+with Recorder(target, spool=spool) as recorder:
+    while recorder.counters().replayed < 2500: time.sleep(0.02)
+"""
+
+    assert (-signal.SIGKILL, ["2500"]) == (code, said)
+    assert (0, []) == run(replay, daemon.target, tmp_path)
+    assert (2500, 0) == (stored(daemon, tmp_path), spooled(tmp_path))
+
+
+def test_two_processes_share_a_spool(daemon: Daemon, tmp_path: Path) -> None:
+    """
+    What one process holds no other touches; once it is gone, exactly one takes it over.
+    """
+    away = """
+recorder = Recorder(target, spool=spool)
+for _ in range(100): recorder.record(**FIELDS)
+say(recorder.flush(2).spooled)
+sys.stdin.read()
+"""
+    replay = """
+with Recorder(target, spool=spool) as recorder:
+    recorder.record_now(**FIELDS)
+    deadline = time.monotonic() + float(2)
+    while time.monotonic() < deadline and recorder.counters().replayed < 100: time.sleep(.02)
+    say(recorder.counters().replayed)
+"""
+    command = [sys.executable, "-c", START + away, daemon.target, str(tmp_path)]
+    daemon.process.send_signal(signal.SIGSTOP)
+    try:
+        holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        assert holder.stdout is not None
+        held = holder.stdout.readline()
+        holder.send_signal(signal.SIGSTOP)
+    finally:
+        daemon.process.send_signal(signal.SIGCONT)
+    meanwhile = run(replay, daemon.target, tmp_path)
+    holder.kill()
+    holder.communicate()
+    both = [started(replay, daemon.target, tmp_path) for _ in range(2)]
+    after = sorted(int(each.communicate(timeout=60)[0]) for each in both)
+
+    assert "100\n" == held
+    assert (0, ["0"]) == meanwhile
+    assert 100 == sum(after)
+    assert (103, 0) == (stored(daemon, tmp_path), spooled(tmp_path))
+
+
+FORKS = """
+recorder = Recorder(target, spool=spool)
+{used}
+for _ in range(50): recorder.record(**FIELDS)
+for child in range(4):
+    if os.fork() == 0:
+        assert recorder.counters().recorded == 0, recorder.counters()
+        for _ in range(100): recorder.record(**FIELDS)
+        {ending}
+for _ in range(4): assert os.wait()[1] == 0
+if busy: busy.join()
+report = recorder.flush(20)
+say((report.acknowledged, report.pending, report.spooled))
+"""
+UNUSED = "busy = None"
+IDLE = "busy = None; recorder.record_now(**FIELDS)"
+BUSY = """
+def work():
+    for _ in range(300):
+        recorder.record(**FIELDS)
+        time.sleep(0.001)
+busy = threading.Thread(target=work)
+busy.start()
+time.sleep(0.1)
+"""
+CLOSE = "report = recorder.close(); os._exit(0 if report.acknowledged == 100 else 1)"
+FLUSH = "report = recorder.flush(20); os._exit(0 if report.acknowledged == 100 else 1)"
+
+
+@pytest.mark.parametrize(
+    ("used", "ending", "own"),
+    [(UNUSED, "sys.exit()", 50), (IDLE, "sys.exit()", 51), (BUSY, CLOSE, 350), (IDLE, FLUSH, 51)],
+    ids=["unused-exit", "idle-exit", "busy-close", "idle-flush"],
+)
+def test_a_fork_loses_and_doubles_nothing(daemon: Daemon, tmp_path: Path, used: str, ending: str, own: int) -> None:
+    """
+    A child begins empty, with a thread and a connection of its own; what was queued before the fork its parent sends.
+    """
+    code, said = run(FORKS.format(used=used, ending=ending), daemon.target, tmp_path)
+
+    assert (0, [f"({own}, 0, 0)"]) == (code, said)
+    assert (own + 400, 0) == (stored(daemon, tmp_path), spooled(tmp_path))
+
+
+def test_many_recorders_opened_and_closed_leave_nothing(daemon: Daemon, tmp_path: Path) -> None:
+    """
+    Threads, files and memory are flat, however many recorders there were, each of which sent something.
+    """
+    script = f"""
+import gc, resource
+def once():
+    with Recorder(target, spool=spool) as recorder:
+        recorder.record(**FIELDS)
+        assert recorder.close().acknowledged == 1
+def held():
+    gc.collect()
+    pages = int(open("/proc/self/statm").read().split()[1])
+    return threading.active_count(), len(os.listdir("/proc/self/fd")), pages * resource.getpagesize()
+for _ in range(100): once()
+before = held()
+for _ in range({MANY}): once()
+after = held()
+say(after[0] - before[0]); say(after[1] - before[1]); say((after[2] - before[2]) // 1024)
+"""
+
+    code, said = run(script, daemon.target, tmp_path)
+
+    assert (0, "0", "0") == (code, *said[:2])
+    assert int(said[2]) < 8192  # KiB
+
+
+MANY = int(os.environ.get("STEWARD_RECORDERS", "200"))
