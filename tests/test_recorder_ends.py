@@ -3,11 +3,13 @@ Recorders when their process forks, exits, is told to end, or is killed: scripts
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -259,6 +261,69 @@ def test_a_fork_loses_and_doubles_nothing(daemon: Daemon, tmp_path: Path, used: 
 
     assert (0, [f"({own}, 0, 0)"]) == (code, said)
     assert (own + 400, 0) == (stored(daemon, tmp_path), spooled(tmp_path))
+
+
+def test_a_worker_of_multiprocessing_sends_what_is_left(daemon: Daemon, tmp_path: Path) -> None:
+    """
+    A forked worker that ends without an exit, as those of multiprocessing do, loses nothing.
+    """
+    script = """
+import multiprocessing
+recorder = Recorder(target, spool=spool)
+recorder.record_now(**FIELDS)
+def work():
+    for _ in range(50): recorder.record(**FIELDS)
+worker = multiprocessing.get_context("fork").Process(target=work)
+worker.start(); worker.join(); sys.exit(worker.exitcode)
+"""
+
+    assert (0, []) == run(script, daemon.target, tmp_path)
+    assert (51, 0) == (stored(daemon, tmp_path), spooled(tmp_path))
+
+
+APPLICATION = """
+import os
+from steward import Recorder
+
+recorder = Recorder(os.environ["STEWARD_TARGET"], spool=os.environ["SPOOL"])
+FIELDS = {"session_id": "s", "user_role": "Dev", "query": os.path.basename(os.environ["SPOOL"])}
+recorder.record_now(**FIELDS)  # the connection is in use when the workers are forked
+for _ in range(10):
+    recorder.record(**FIELDS)
+
+
+def app(environ, start_response):
+    for _ in range(10):
+        recorder.record(**FIELDS)
+    start_response("200 OK", [])
+    return [str(os.getpid()).encode()]
+"""
+
+
+def test_every_worker_of_gunicorn_records(daemon: Daemon, tmp_path: Path) -> None:
+    """
+    Under the preload model each record of each of four workers, and of the application's loading, arrives once.
+    """
+    (tmp_path / "application.py").write_text(APPLICATION, encoding="utf-8")
+    command = [sys.executable, "-m", "gunicorn", "--preload", "--workers=4", "--bind=127.0.0.1:0", "application:app"]
+    environment = {**os.environ, "STEWARD_TARGET": daemon.target, "SPOOL": str(tmp_path)}
+    log = tmp_path / "gunicorn.log"
+    with log.open("w") as said:
+        master = subprocess.Popen(command, stderr=said, cwd=tmp_path, env=environment)
+    while not (address := re.findall(r"Listening at: http://(\S+)", log.read_text())):
+        assert master.poll() is None, log.read_text()
+        time.sleep(0.05)
+    requests, workers = 0, set[bytes]()
+    while len(workers) < 4 or requests < 100:
+        asked = HTTPConnection(address[0])
+        asked.request("GET", "/")
+        workers.add(asked.getresponse().read())
+        asked.close()
+        requests += 1
+    master.terminate()
+
+    assert 0 == master.wait(timeout=30), log.read_text()
+    assert (11 + 10 * requests, 0) == (stored(daemon, tmp_path), spooled(tmp_path))
 
 
 def test_many_recorders_opened_and_closed_leave_nothing(daemon: Daemon, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ then ends the process as it would have; where somebody does, all is put into the
 import atexit
 import os
 import signal
+import sys
 import threading
 import time
 from types import FrameType
@@ -110,6 +111,9 @@ def _in_parent() -> None:
 def _in_child() -> None:
     for each in _all():
         each.after_fork_in_child()
+    if "multiprocessing.util" in sys.modules:  # whose children end without an exit; it forgets what was set up before
+        multiprocessing = sys.modules["multiprocessing.util"]
+        multiprocessing.register_after_fork(_exit, lambda _: multiprocessing.Finalize(None, _exit, exitpriority=0))
 
 
 def _all() -> list[Mortal]:
