@@ -20,6 +20,7 @@ from steward.cli import (
     performance,
     quality,
     reports,
+    spool,
 )
 from steward.cli.options import Connection, Target, Timeout, whole
 from steward.errors import Error
@@ -62,6 +63,7 @@ app.add_typer(alerts.app, name="alerts", short_help=whole(alerts.alerts))
 app.add_typer(backup.app, name="backup")
 app.add_typer(imports.app, name="import")
 app.add_typer(exports.app, name="export")
+app.add_typer(spool.app, name="spool")
 
 
 def main() -> None:

@@ -70,6 +70,11 @@ class Core:
         """Whether there is no thread that could answer: none yet, or no more."""
         return self.intake.thread is None or not self.intake.thread.is_alive()
 
+    @property
+    def replaying(self) -> bool:
+        """Whether anything in the spool is to be sent, its own or what it took over."""
+        return self._sender.spool is not None and self._sender.spool.waiting
+
     def report(self) -> FlushReport:
         """Return what became of all that was recorded."""
         return self._sender.tally.report(queued=len(self.intake.queue), lost=self.intake.lost.total())

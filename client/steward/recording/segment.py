@@ -80,6 +80,18 @@ class Segment:
             os.close(fd)
             raise
 
+    @staticmethod
+    def is_held(path: Path) -> bool:
+        """Whether somebody holds the one at *path*. Raises: OSError."""
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            _hold(fd)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(fd)
+        return False
+
     @classmethod
     def _held(cls, path: Path, fd: int) -> Self | None:
         """Return the one at *path*, whose *fd* is locked. Raises: OSError, ValueError or KeyError, when it is none."""

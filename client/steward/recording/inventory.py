@@ -1,0 +1,149 @@
+"""
+What is in a spool, for the operator: to be looked at, sent now, or deleted, beside recorders that are at work.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+from urllib.parse import unquote
+
+from steward import codec, ids
+from steward.errors import Unavailable
+from steward.recording import spool
+from steward.recording.commands import Flush
+from steward.recording.core import Bounds, Core
+from steward.recording.segment import DAMAGED, SUFFIX, Segment, frames
+from steward.recording.sender import Settings
+from steward.transport import Retry
+from steward.types import LIMITS
+
+SLICE = 1.0  # s between looks at how it goes
+
+State = Literal["waiting", "held", "damaged", "rejected"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpoolFile:
+    """A file of the spool."""
+
+    target: str  # the server that its records are for
+    name: str
+    state: State  # held: a recorder is at work on it
+    records: int
+    stored_bytes: int
+    oldest_at: datetime  # when it was begun
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """What became of a spool that was sent."""
+
+    replayed: int  # acknowledged
+    rejected: int  # refused for good; they are in the rejected part now
+    left: int  # records that are still there
+
+
+def listed(directory: Path) -> list[SpoolFile]:
+    """Return what is in *directory*, target by target, the oldest first. Raises: OSError."""
+    targets = sorted(each for each in directory.iterdir() if each.is_dir()) if directory.is_dir() else []
+    return [file for target in targets for file in _of(target)]
+
+
+def _of(directory: Path) -> Iterator[SpoolFile]:
+    target = unquote(directory.name)
+    for path in (*spool.segments(directory), *spool.rejected(directory)):
+        try:
+            status = path.stat()
+            state = _state(path)
+            records = _lines(path) if state == "rejected" else _records(path)
+        except FileNotFoundError:  # it was settled just now
+            continue
+        yield SpoolFile(
+            target=target,
+            name=path.name,
+            state=state,
+            records=records,
+            stored_bytes=status.st_size,
+            oldest_at=_begun(path, status),
+        )
+
+
+def _state(path: Path) -> State:
+    if path.suffix == DAMAGED:
+        return "damaged"
+    if path.suffix != SUFFIX:
+        return "rejected"
+    return "held" if Segment.is_held(path) else "waiting"
+
+
+def _records(path: Path) -> int:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        found = sum(1 for _ in frames(fd, 0, path.stat().st_size))
+        return max(found - 1, 0)  # but for the header
+    finally:
+        os.close(fd)
+
+
+def _lines(path: Path) -> int:
+    with path.open("rb") as lines:
+        return sum(1 for _ in lines)
+
+
+def _begun(path: Path, status: os.stat_result) -> datetime:
+    """Return when *path* was begun: its name says so, or else when it was changed last."""
+    named = ids.parse(path.stem)
+    seconds = status.st_mtime if named is None else int.from_bytes(named[:6], "big") / 1000
+    return codec.EPOCH + seconds * (1_000_000 * codec.MICROSECOND)
+
+
+def replay(directory: Path, *, of: str, to: str, timeout: float) -> Replay:
+    """
+    Send what waits in *directory* for the target *of* to the server at *to*, until that fails or nothing is left.
+
+    A call may take *timeout* seconds. Raises: Unavailable, saying how many were sent, when the server does not take it.
+    """
+    own = spool.of_target(directory, of)
+    settings = Settings(
+        target=to,
+        timeout=timeout,
+        retry=Retry(),
+        batch_records=LIMITS.batch_size,
+        batch_bytes=LIMITS.message_bytes // 8,
+        max_age=SLICE,
+    )
+    bounds = Bounds(overflow="raise", queue_records=1, queue_bytes=1, spool=own, spool_bytes=1 << 62)
+    core = Core(settings, bounds, name="steward spool replay", told=None)
+    while True:
+        deadline = time.monotonic() + SLICE
+        core.intake.ask(lambda reply: Flush(reply, deadline, inherited=True), 2 * SLICE)  # noqa: B023 -- asked at once
+        if not core.replaying or core.counters().last_error:
+            break
+    failed = core.counters().last_error
+    core.ask_to_close(time.monotonic() + SLICE)
+    core.wait_closed(time.monotonic() + SLICE)
+    found, left = core.counters(), sum(each.records for each in _of(own) if each.state != "rejected")
+    if failed:
+        raise Unavailable(f"{found.replayed} were sent, {left} are left: {failed}")
+    return Replay(replayed=found.replayed, rejected=len(core.report().rejected), left=left)
+
+
+def purge(directory: Path, *, of: str, rejected_only: bool) -> list[str]:
+    """Delete what no recorder holds in *directory* for the target *of*; return the names of what is gone."""
+    own = spool.of_target(directory, of)
+    gone = spool.rejected(own)
+    for path in gone:
+        path.unlink(missing_ok=True)
+    for path in [] if rejected_only else spool.segments(own):
+        if path.suffix == DAMAGED:
+            path.unlink(missing_ok=True)
+        elif (found := Segment.adopt(path)) is not None:
+            found.finish()
+        else:
+            continue
+        gone.append(path)
+    return [each.name for each in gone]

@@ -1,0 +1,351 @@
+"""
+The spool: what is on disk, who may have it, what a crash leaves, and `steward spool`.
+"""
+
+import json
+import os
+import resource
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from steward import Client, Recorder, ids
+from steward.recording import segment
+from steward.recording.batches import Batch, Life, Record
+from steward.recording.segment import Segment
+from steward.recording.spool import Spool, of_target
+from stewardd.app import App
+from tests.samples import interaction
+from tests.test_cli import run, steward
+
+ROOT = Path(__file__).parent.parent
+GONE = "127.0.0.1:1"
+LIFE = Life(ids.mint(), "here")
+OTHER = Life(ids.mint(), "there")
+
+
+def records(*numbers: int) -> list[Record]:
+    """Return records of these *numbers*."""
+    return [(number, f"message {number}".encode()) for number in numbers]
+
+
+def opened(directory: Path, life: Life = LIFE, limit: int = 1 << 20) -> Spool:
+    """Return the spool in *directory* as a recorder of *life* has it."""
+    return Spool(directory, limit=limit, life=life)
+
+
+def left(directory: Path, *numbers: int) -> Path:
+    """Leave a segment with records of these *numbers* in *directory*, and return it."""
+    directory.mkdir(exist_ok=True)
+    made = Segment.make(directory, OTHER)
+    made.append(records(*numbers))
+    made.release()
+    return made.path
+
+
+def replayed(spool: Spool, most: int = 1000) -> list[int]:
+    """Settle all that is to be replayed from *spool*, *most* at a time; return the numbers in order."""
+    found: list[int] = []
+    while (batch := spool.next(most, 1 << 20)) is not None:
+        found += [number for number, _ in batch.records]
+        settle(spool, batch)
+    return found
+
+
+def settle(spool: Spool, batch: Batch) -> None:
+    """Have *batch* done."""
+    assert batch.place is not None
+    spool.done(batch.place, len(batch.records))
+
+
+def spooled(spool: Path, count: int, target: str = GONE) -> None:
+    """Have a recorder leave *count* records for *target* in *spool*."""
+    with Recorder(target, spool=spool) as recorder:
+        for _ in range(count):
+            recorder.record(interaction())
+        assert count == recorder.close().spooled
+
+
+def test_what_is_appended_comes_back_in_order_and_is_removed(tmp_path: Path) -> None:
+    """
+    Records are replayed with their numbers, some at a time, and their file goes when the last is settled.
+    """
+    spool = opened(tmp_path / "spool")
+    assert spool.append(records(1, 2, 3))
+    assert spool.append(records(4, 5))
+
+    assert [1, 2, 3, 4, 5] == replayed(spool, most=2)
+    assert [] == list((tmp_path / "spool").iterdir())
+    assert not spool.waiting
+
+
+def test_one_batch_is_replayed_at_a_time(tmp_path: Path) -> None:
+    """
+    Until what was taken is settled, no more is given.
+    """
+    spool = opened(tmp_path)
+    spool.append(records(1, 2))
+    first = spool.next(1, 100)
+
+    assert spool.next(1, 100) is None
+    assert first is not None
+    settle(spool, first)
+    assert spool.next(1, 100) is not None
+
+
+def test_what_is_forgotten_is_not_replayed(tmp_path: Path) -> None:
+    """
+    Records that were acknowledged although they are in the spool are passed over.
+    """
+    spool = opened(tmp_path)
+    spool.append(records(1, 2, 3, 4))
+    spool.forget([1, 2, 4])
+
+    assert [3] == replayed(spool, most=2)
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_another_process_cannot_have_what_is_held(tmp_path: Path) -> None:
+    """
+    A segment is taken over only when its holder let go of it, by closing or by its death.
+    """
+    holder, other = opened(tmp_path), opened(tmp_path, OTHER)
+    holder.append(records(1))
+    other.adopt()
+    held = other.waiting
+    holder.close(settled=False)
+    other.adopt()
+
+    assert not held
+    assert [1] == replayed(other)
+
+
+def test_what_is_taken_over_keeps_its_numbering(tmp_path: Path) -> None:
+    """
+    Records of another life are sent under that life, even under the same numbers.
+    """
+    left(tmp_path, 1, 2)
+    spool = opened(tmp_path)
+    spool.append(records(1))
+    spool.forget([1])
+    spool.adopt()
+    batch = spool.next(1000, 1 << 20)
+
+    assert batch is not None
+    assert (OTHER, records(1, 2)) == (batch.life, batch.records)
+
+
+def test_only_the_user_may_read_it(tmp_path: Path) -> None:
+    """
+    Files are 0600 and directories 0700, whatever the umask is.
+    """
+    before = os.umask(0)
+    try:
+        spool = opened(of_target(tmp_path / "spool", GONE))
+        spool.append(records(1))
+        spool.reject(interaction(), "no")
+    finally:
+        os.umask(before)
+    modes = {stat.S_IMODE(each.stat().st_mode) for each in (tmp_path / "spool").rglob("*") if each.is_file()}
+    folders = {stat.S_IMODE(each.stat().st_mode) for each in (tmp_path / "spool").rglob("*") if each.is_dir()}
+
+    assert ({0o600}, {0o700}) == (modes, folders)
+
+
+@pytest.mark.parametrize("cut", [1, 9, 20, 25])
+def test_a_torn_tail_is_left_out(tmp_path: Path, cut: int) -> None:
+    """
+    What a crash cut off within the last record costs that record and no other.
+    """
+    path = left(tmp_path, 1, 2, 3)
+    os.truncate(path, path.stat().st_size - cut)
+    spool = opened(tmp_path)
+    spool.adopt()
+
+    assert [1, 2] == replayed(spool)
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_zeros_at_the_end_are_left_out(tmp_path: Path) -> None:
+    """
+    A file that grew before its last records came to the disk is read up to there.
+    """
+    path = left(tmp_path, 1, 2)
+    os.truncate(path, path.stat().st_size + 5000)
+    spool = opened(tmp_path)
+    spool.adopt()
+
+    assert [1, 2] == replayed(spool)
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kept", [0, 10, 60])
+def test_a_torn_beginning_holds_nothing(tmp_path: Path, kept: int) -> None:
+    """
+    A file that was cut off before its first record is removed.
+    """
+    os.truncate(left(tmp_path, 1), kept)
+    spool = opened(tmp_path)
+    spool.adopt()
+
+    assert not spool.waiting
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("at", [20, -40])
+def test_what_is_damaged_stays_for_the_operator(tmp_path: Path, at: int) -> None:
+    """
+    A file with a flipped bit in the middle is read up to there, and kept under another name.
+    """
+    path = left(tmp_path, *range(10))
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+    spool = opened(tmp_path)
+    spool.adopt()
+
+    assert list(range(9))[: 0 if at > 0 else 8] == replayed(spool)
+    assert [path.with_suffix(".damaged").name] == [each.name for each in tmp_path.iterdir()]
+
+
+def test_the_limit_counts_what_others_left(tmp_path: Path) -> None:
+    """
+    What does not fit beside what is there is refused whole, with the reason, and fits when there is room again.
+    """
+    path = left(tmp_path, *range(100))
+    spool = opened(tmp_path, limit=path.stat().st_size + 100)
+
+    refused = spool.append(records(*range(100)))
+    error = spool.error
+    path.unlink()
+
+    assert not refused
+    assert "is full" in error
+    assert spool.append(records(1))
+    assert "" == spool.error
+
+
+FULL = """
+import resource, signal, sys
+from steward import Recorder
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+recorder = Recorder("127.0.0.1:1", spool=sys.argv[1])
+fields = {"session_id": "s", "user_role": "Dev", "query": "q" * 1000}
+for _ in range(100): recorder.record(**fields)
+before = recorder.flush(1)
+resource.setrlimit(resource.RLIMIT_FSIZE, (500, resource.RLIM_INFINITY))
+for _ in range(100): recorder.record(**fields)
+full = recorder.flush(1)
+error = recorder.counters().spool_error
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+report = recorder.close()
+print(before.spooled, full.spooled, full.pending, bool(error), report.spooled, report.dropped)
+"""
+
+
+def test_a_disk_that_is_full_loses_nothing_while_there_is_memory(tmp_path: Path) -> None:
+    """
+    What the disk does not take stays in memory, told, and goes to disk when there is room; nothing is half written.
+    """
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[1] == resource.RLIM_INFINITY
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    spool = opened(of_target(tmp_path, GONE))
+    spool.adopt()
+
+    assert "100 100 100 True 200 0" == done.stdout.strip()
+    assert list(range(1, 201)) == sorted(replayed(spool))
+
+
+def test_frames_are_read_whatever_their_size(tmp_path: Path) -> None:
+    """
+    A message that is larger than what is read at once comes back whole.
+    """
+    big = [(1, b"a"), (2, b"b" * 700_000), (3, b"c")]
+    made = Segment.make(tmp_path, LIFE)
+    made.append(big)
+
+    assert big == made.read(10, 1 << 30)[0]
+    assert 3 == sum(1 for _ in segment.frames(os.open(made.path, os.O_RDONLY), made.position, made.size))
+
+
+# The command line
+
+
+def test_the_spool_is_listed_replayed_and_gone(server: App, client: Client, tmp_path: Path) -> None:
+    """
+    What waits for a server that moved is listed, sent to where it is now, and then not there any more.
+    """
+    spooled(tmp_path, 5)
+    where = ("--directory", str(tmp_path))
+
+    (file,) = run_json("spool", "list", *where)["files"]
+    sent = steward(server, "spool", "replay", *where, "--of", GONE)
+
+    assert (GONE, "waiting", 5) == (file["target"], file["state"], file["records"])
+    assert {"replayed": 5, "rejected": 0, "left": 0} == sent
+    assert 5 == sum(1 for _ in client.list_interactions())
+    assert {"files": []} == run_json("spool", "list", *where)
+
+
+def run_json(*arguments: str) -> Any:
+    """Run a command that needs no server, and return its JSON document."""
+    done = run(*arguments, "--json")
+    assert (0, "") == (done.returncode, done.stderr)
+    return json.loads(done.stdout)
+
+
+def test_a_replay_without_a_server_says_what_is_left(tmp_path: Path) -> None:
+    """
+    A replay that fails is told in a line, with exit code 1, and loses nothing.
+    """
+    spooled(tmp_path, 5)
+
+    done = run("--target", GONE, "spool", "replay", "--directory", str(tmp_path))
+
+    assert 1 == done.returncode
+    assert "0 were sent, 5 are left: Unavailable" in done.stderr
+
+
+def test_what_a_recorder_is_at_work_on_is_left_alone(server: App, tmp_path: Path) -> None:
+    """
+    A file that is held is listed as such, and neither replayed nor purged.
+    """
+    with Recorder(GONE, spool=tmp_path) as recorder:
+        recorder.record(interaction())
+        recorder.flush(timeout=1)
+        where = ("--directory", str(tmp_path), "--of", GONE)
+        sent = steward(server, "spool", "replay", *where)
+        gone = steward(server, "spool", "purge", *where, "--yes")
+        (file,) = run_json("spool", "list", *where[:2])["files"]
+
+    assert {"replayed": 0, "rejected": 0, "left": 1} == sent
+    assert {"deleted": []} == gone
+    assert ("held", 1) == (file["state"], file["records"])
+
+
+def test_purge_asks_first_and_takes_what_was_meant(server: App, tmp_path: Path) -> None:
+    """
+    Nothing is deleted without a yes; --rejected deletes what was refused and nothing else.
+    """
+    with Recorder(server.target, spool=tmp_path) as recorder:
+        recorder.record(interaction(user_rating=7.0))
+    spooled(tmp_path, 2)
+    where = ("--directory", str(tmp_path))
+
+    refused = run("--target", GONE, "spool", "purge", *where, stdin="n\n")
+    states = [each["state"] for each in run_json("spool", "list", *where)["files"]]
+    rejected = steward(server, "spool", "purge", *where, "--rejected", "--yes")
+    agreed = run("--target", GONE, "spool", "purge", *where, stdin="y\n")
+
+    assert 1 == refused.returncode
+    assert "Delete 2 records for 127.0.0.1:1?" in refused.stdout + refused.stderr
+    assert ["waiting", "rejected"] == states
+    assert 1 == len(rejected["deleted"])
+    assert (0, []) == (agreed.returncode, run_json("spool", "list", *where)["files"])
