@@ -140,13 +140,16 @@ def test_the_python_lines_run(server: App, tmp_path: Path) -> None:
     """
     The examples of the typed client work against a server.
     """
-    printed = []
+    printed, environment = [], {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
     for source in blocks("python"):
         lines = source.replace("127.0.0.1:50051", server.target)
         command = [sys.executable, "-c", lines]
-        printed.append(subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout)
+        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path, env=environment)
+        printed.append(done.stdout)
 
-    assert ["{'PHONE': 1} Call me at [PHONE_REDACTED]\n", ""] == printed
+    first, sync, twin, last = printed
+    assert ("{'PHONE': 1} Call me at [PHONE_REDACTED]\n", "") == (first, last)
+    assert ("1 0 0 () 0\n", "{} 2\n") == (sync, twin)
     assert (tmp_path / "interactions.parquet").exists()
 
 

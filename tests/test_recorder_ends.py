@@ -281,6 +281,30 @@ worker.start(); worker.join(); sys.exit(worker.exitcode)
     assert (51, 0) == (stored(daemon, tmp_path), spooled(tmp_path))
 
 
+@pytest.mark.parametrize("runner", ["asyncio.run", "uvloop.run"])
+def test_the_async_twin_runs_on_either_loop(daemon: Daemon, tmp_path: Path, runner: str) -> None:
+    """
+    A unit under asyncio's own loop or uvloop records, awaits a receipt and a flush, and leaves nothing behind.
+    """
+    script = f"""
+import asyncio, uvloop
+async def main():
+    async with AsyncRecorder(target, spool=spool) as recorder:
+        async def unit():
+            for _ in range(100):
+                recorder.record(**FIELDS)
+                await asyncio.sleep(0)
+            await recorder.record_now(**FIELDS)
+        await asyncio.gather(*(unit() for _ in range(10)))
+        say((await recorder.flush()).acknowledged)
+{runner}(main())
+say([each.name for each in threading.enumerate() if each.name == "steward-recorder"])
+"""
+
+    assert (0, ["1010", "[]"]) == run(script, daemon.target, tmp_path)
+    assert (1010, 0) == (stored(daemon, tmp_path), spooled(tmp_path))
+
+
 APPLICATION = """
 import os
 from steward import Recorder

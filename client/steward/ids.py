@@ -14,6 +14,8 @@ _CANONICAL = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE
 )
 
+_VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
+
 
 def mint() -> str:
     """Return a new id, later ones sorting after earlier ones to the millisecond."""
@@ -39,7 +41,5 @@ def spell(value: bytes) -> str:
 
 
 def _format(milliseconds: int, tail: bytes) -> str:
-    value = bytearray((milliseconds % (1 << 48)).to_bytes(6, "big") + tail)
-    value[6] = 0x70 | (value[6] & 0x0F)
-    value[8] = 0x80 | (value[8] & 0x3F)
-    return spell(bytes(value))
+    digits = f"{milliseconds % (1 << 48):012x}{tail.hex()}"  # in which version and variant take the places of others
+    return f"{digits[:8]}-{digits[8:12]}-7{digits[13:16]}-{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:]}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.benchmarks import alerts, backup, export, figures, record, start
+from tests.benchmarks import alerts, backup, export, figures, record, recorder, start
 from tests.benchmarks.load import run
 
 Lines = Mapping[str, Any] | Sequence[Mapping[str, Any]]  # one, or several
@@ -17,6 +17,7 @@ CASES: tuple[Callable[[Path], Awaitable[Lines]], ...] = (
     record.record_unary,
     record.record_alone,
     record.record_batches,
+    recorder.recorder,
     start.start,
     start.import_steward,
     alerts.alert_seen,

@@ -25,8 +25,8 @@ Record = tuple[int, bytes]  # its number in its recorder's life, and its message
 class Life:
     """A numbering of records: that of a recorder from its opening, or the fork that made its process, to its end."""
 
-    id: str  # a UUID
-    name: str
+    id: str  # a UUIDv7
+    name: str  # what operators call the recorder
 
 
 @dataclass(slots=True, eq=False)
@@ -47,6 +47,7 @@ class Batch:
     place: Place | None = None  # when they come from the spool
     spooled: bool = False  # whether they are in the spool too, since no answer came for so long
     sent_at: float = 0.0  # s, monotonic
+    forgone: Sequence[int] = ()  # numbers of its life that never come, told with it
 
     def parts(self, most: int) -> "list[Batch]":
         """Return it as several, of *most* records each."""
@@ -66,13 +67,36 @@ def message(interaction: Interaction, recorded_at: int) -> bytes:
     return found.SerializeToString()
 
 
-def request(batch: Batch) -> bytes:
-    """Return the RecordInteractionsRequest of *batch* as bytes: the field `interactions`, once for each record."""
-    parts = []
+def request(batch: Batch, numbering: ingest_pb2.Numbering | None) -> bytes:
+    """Return the RecordInteractionsRequest of *batch* as bytes, with its *numbering* if it is to have one."""
+    parts = [ingest_pb2.RecordInteractionsRequest(numbering=numbering).SerializeToString()]
     for _, data in batch.records:
-        parts.append(b"\x0a" + _varint(len(data)))
+        parts.append(b"\x0a" + _varint(len(data)))  # of the field `interactions`
         parts.append(data)
     return b"".join(parts)
+
+
+def numbered(batch: Batch, *, issued: int) -> ingest_pb2.Numbering:
+    """Return the numbering of *batch*, of whose life at least so many numbers were *issued*."""
+    numbers = [number for number, _ in batch.records]
+    return ingest_pb2.Numbering(
+        recorder_id=batch.life.id,
+        recorder_name=batch.life.name,
+        numbers=ranges(numbers),
+        issued=max([issued, *numbers, *batch.forgone]),
+        forgone=ranges(batch.forgone),
+    )
+
+
+def ranges(numbers: Sequence[int]) -> list[ingest_pb2.NumberRange]:
+    """Return *numbers*, in their order, as ranges with both ends included."""
+    found: list[ingest_pb2.NumberRange] = []
+    for number in numbers:
+        if found and found[-1].last + 1 == number:
+            found[-1].last = number
+        else:
+            found.append(ingest_pb2.NumberRange(first=number, last=number))
+    return found
 
 
 def _varint(value: int) -> bytes:

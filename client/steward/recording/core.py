@@ -5,11 +5,11 @@ A recorder's queue, sender and spool put together, and put together anew in the 
 import os
 import socket
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from steward import ids
 from steward.recording import ends
 from steward.recording import spool as spools
 from steward.recording.batches import Life
@@ -52,7 +52,7 @@ class Core:
 
     def _begin(self) -> None:
         settings, bounds = self._settings, self._bounds
-        life = Life(str(uuid.uuid4()), self._name or f"{socket.gethostname()}/{os.getpid()}")
+        life = Life(ids.mint(), self._name or f"{socket.gethostname()}/{os.getpid()}")
         spool = None if bounds.spool is None else Spool(bounds.spool, limit=bounds.spool_bytes, life=life)
         self._sender = Sender(settings, life=life, spool=spool, told=self._told)
         self._sender.intake = self.intake = Intake(

@@ -41,7 +41,7 @@ class Intake:
         self.ended = False  # what comes into the queue now stays there
         self.taken = 0  # bytes that left the queue
         self._put = 0  # bytes that came into it; may miss one when threads meet, see `emptied`
-        self._lost: Counter[str] = Counter()
+        self._lost = Counter(QUEUE_FULL=0, SPOOL_FULL=0)  # both there, so that they may be summed at any time
         self._overflow = overflow
         self._records = records
         self._size = size

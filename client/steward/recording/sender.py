@@ -21,6 +21,7 @@ from steward.recording import batches
 from steward.recording.batches import Batch, Life, Record
 from steward.recording.commands import Close, Command, Flush, Reply, Rest, Room, Save, Sign
 from steward.recording.intake import Intake
+from steward.recording.numbers import Numbers
 from steward.recording.spool import Spool
 from steward.recording.tally import Tally
 from steward.status import from_call
@@ -71,6 +72,7 @@ class Sender:
         self._rooms: list[Room] = []
         self._saves: list[Save] = []
         self._closing: Close | None = None
+        self._numbers = Numbers(life)
         self._hurry = 0  # entries of the queue that wait for no company
         self._failures = 0  # on end
         self._retry_at = 0.0  # s, monotonic
@@ -130,7 +132,7 @@ class Sender:
         match command:
             case Flush():
                 self._hurry = len(self.intake.queue)
-                command.upto = self.tally.number + self._hurry
+                command.upto = self._numbers.issued + self._hurry
                 command.left = self.tally.unsettled + self._hurry
                 self._flushes.append(command)
             case Close():
@@ -166,6 +168,8 @@ class Sender:
         if self.spool is not None and self._look_at <= now:
             self.spool.adopt()
             self._look_at = now + LOOK
+        if not self._flushes:  # which count on the next numbers for what is in the queue
+            self._numbers.forgo_lost(self.intake.lost.total())
         doubted = self._doubted(now)
         if not doubted and self._retry_at <= now:
             self._launch()
@@ -184,7 +188,8 @@ class Sender:
             if self._channel is None:
                 self._connect()
             batch.sent_at = time.monotonic()
-            call = self._record.future(batches.request(batch), timeout=self._settings.timeout)
+            numbering = self._numbers.of(batch, queued=len(self.intake.queue))
+            call = self._record.future(batches.request(batch, numbering), timeout=self._settings.timeout)
             self._flying[call] = batch
             call.add_done_callback(self.intake.commands.put)
 
@@ -200,7 +205,7 @@ class Sender:
                 return replayed
         if self._hurry > 0 or len(queue) >= settings.batch_records or self.intake.size >= settings.batch_bytes:
             return self._take()
-        return None
+        return self._numbers.untold() if not self._flying else None
 
     def _take(self, times: int = 1) -> Batch | None:
         """Return so many *times* a batch of what is in the queue, numbered; None when there is nothing good in it."""
@@ -212,15 +217,17 @@ class Sender:
             interaction, at, reply = queue.popleft()
             self.intake.taken += self.intake.size_of(interaction)
             tally.number += 1
+            number = self._numbers.next()
             if reply is not None:
-                self._receipts[tally.number] = reply
+                self._receipts[number] = reply
             try:
                 data = batches.message(interaction, at)
             except errors.InvalidArgument as error:
-                self._refuse(tally.number, interaction, error, own=True)
-                self._count([tally.number])
+                self._numbers.forgo(self._life, number)
+                self._refuse(number, interaction, error, own=True)
+                self._count([number])
             else:
-                records.append((tally.number, data))
+                records.append((number, data))
                 size += len(data)
         self._hurry = min(self._hurry - len(records), len(queue))
         if not queue:
@@ -264,10 +271,14 @@ class Sender:
         if error is None and len(call.result().outcomes) != len(batch.records):
             error = errors.Internal("the server did not answer for each record")
         if error is None:
+            self._numbers.told(batch)
             self._answered(batch, call.result())
         elif not batches.final(error):
             self._failed(batch, error)
+        elif self._numbers.misfit(batch, error):
+            self._again.extend([batch] if batch.records else [])
         elif len(batch.records) == 1:
+            self._numbers.forgo(batch.life, batch.records[0][0])
             self._finish(batch, {0: error})
         elif not batch.spooled:  # or else it comes again from there
             self._again.extend(batch.parts((len(batch.records) + 1) // 2))
@@ -320,7 +331,7 @@ class Sender:
         if self._retry_at <= now:  # calls that fail at the same time count as one
             self._failures += 1
             self._retry_at = now + batches.pause(self._settings.retry, error, failures=self._failures)
-        if batch.place is not None or not (batch.spooled or self._spooled(batch)):
+        if batch.records and (batch.place is not None or not (batch.spooled or self._spooled(batch))):
             self._again.append(batch)
 
     def _count(self, numbers: list[int]) -> None:

@@ -36,7 +36,7 @@ class Tally:
             pending=self.unsettled - self.spooled + queued,
             spooled=self.spooled,
             rejected=self.refused,
-            dropped=dict(self.dropped + lost),
+            dropped=dict(self.dropped + lost),  # those that are none fall out
             replayed=self.replayed,
             failures=self.failures,
             last_error=self.last_error,

@@ -1,0 +1,68 @@
+"""
+The numbers of a recorder's records, from 1, by which the server notices what has not come.
+
+Each request says which numbers it has, how many were given out, and which never come. What a kill of the process took
+with it is then missing, and told in the server's health.
+"""
+
+from itertools import islice
+
+from steward.errors import Error
+from steward.recording import batches
+from steward.recording.batches import Batch, Life
+from steward.v1.ingest_pb2 import Numbering
+
+MOST = 1000  # forgone numbers that a request tells
+
+
+class Numbers:
+    """Those of one life, and what is to be told of others' that it sends for."""
+
+    def __init__(self, life: Life) -> None:
+        self.issued = 0  # the last that was given out
+        self._life = life
+        self._lost = 0  # records that callers lost and that have numbers
+        self._forgone: dict[Life, dict[int, None]] = {}  # in order: numbers that never come and are not told
+        self._refused = False  # whether the server takes no numbering
+
+    def next(self) -> int:
+        """Give out the next."""
+        self.issued += 1
+        return self.issued
+
+    def forgo(self, life: Life, number: int) -> None:
+        """Take note that a *number* of *life* never comes."""
+        self._forgone.setdefault(life, {})[number] = None
+
+    def forgo_lost(self, lost: int) -> None:
+        """Give numbers that never come to what callers lost, so many in all."""
+        for _ in range(lost - self._lost):
+            self.forgo(self._life, self.next())
+        self._lost = lost
+
+    def of(self, batch: Batch, *, queued: int) -> Numbering | None:
+        """Return the numbering that is sent with *batch*, while so many are *queued* and will have the next numbers."""
+        if self._refused:
+            return None
+        batch.forgone = tuple(islice(self._forgone.get(batch.life, ()), MOST))
+        return batches.numbered(batch, issued=self.issued + queued if batch.life is self._life else 0)
+
+    def told(self, batch: Batch) -> None:
+        """Take note that the server knows what was sent with *batch*."""
+        untold = self._forgone.get(batch.life, {})
+        for number in batch.forgone:
+            untold.pop(number, None)
+        if not untold:
+            self._forgone.pop(batch.life, None)
+
+    def untold(self) -> Batch | None:
+        """Return a batch without records, when there is something to tell."""
+        life = None if self._refused else next(iter(self._forgone), None)
+        return None if life is None else Batch(life, ())
+
+    def misfit(self, batch: Batch, error: Error) -> bool:
+        """Whether *error* is about the numbering of *batch*, which is then left out: no record is refused for it."""
+        if batch.records and not any(each.field.startswith("numbering") for each in error.violations):
+            return False
+        self._refused = True
+        return True

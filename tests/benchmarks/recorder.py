@@ -1,0 +1,153 @@
+"""
+What a recorder costs the assistant, and what it brings to the server.
+
+A record is timed on the caller's thread, with the server there and with it gone, with pauses in which the processor's
+caches and clock go down, and then as fast as it goes. The rate into the server stands beside that of plain batches,
+in turn.
+"""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from time import perf_counter_ns
+from typing import Any
+
+from steward import Interaction, Recorder
+from steward.transport import aio_channel
+from steward.v1.data_management_service_pb2_grpc import DataManagementServiceStub
+from stewardd.testing import Daemon
+from tests.benchmarks.load import drive, percentile
+from tests.benchmarks.samples import batches
+
+CALLS = 20_000
+PACE = 0.0005  # s between records of the paced loop
+PACED = 4_000
+ROUNDS = 5
+BATCH = 1000
+BATCHES = 20  # a round
+QUEUED = 100_000
+GONE = "127.0.0.1:1"
+FIELDS: dict[str, Any] = {
+    "session_id": "session-1",
+    "user_role": "Software Developer",
+    "query": "How does the RAG engine work, and what does it cost to run it?",
+    "query_type": "technical",
+    "response_time_seconds": 1.5,
+    "response_length": 900,
+    "success": True,
+}
+
+
+async def recorder(data: Path) -> list[dict[str, Any]]:
+    """Time a record, with the server there and gone; compare the rates; weigh a full queue."""
+    with Daemon(data / "store") as daemon:
+        cost = await asyncio.to_thread(_costs, daemon.target, data)
+        rates = await _rates(daemon.target, data)
+    return [*cost, rates, _memory()]
+
+
+def _costs(target: str, data: Path) -> list[dict[str, Any]]:
+    found = []
+    for server, address in (("there", target), ("gone", GONE)):
+        for loop, calls, pace in (("paced", PACED, PACE), ("tight", CALLS, 0.0)):
+            nothing = _timed(_nothing, calls=calls, pace=pace)
+            with Recorder(address, spool=data / "spool") as opened:
+                took = _timed(opened.record, calls=calls, pace=pace)
+            found.append(
+                {
+                    "case": "recorder_record",
+                    "server": server,
+                    "loop": loop,
+                    "p50_us": median(took),
+                    "p99_us": percentile(took, 99),
+                    "mean_us": sum(took) / len(took),
+                    "noop_p50_us": median(nothing),  # what the machine takes for a call that does nothing
+                    "noop_p99_us": percentile(nothing, 99),
+                    "p50_at_most": 10.0,
+                    "p99_at_most": 20.0,
+                }
+            )
+    return found
+
+
+def _nothing(**_: Any) -> None:
+    """Do nothing."""
+
+
+def _timed(record: Callable[..., object], *, calls: int, pace: float) -> list[float]:
+    """Call *record* so many times, *pace* seconds apart, with the fields; return what each took, in microseconds."""
+    took = []
+    for _ in range(calls):
+        started = perf_counter_ns()
+        record(**FIELDS)
+        took.append((perf_counter_ns() - started) / 1000)
+        if pace:
+            time.sleep(pace)
+    return took
+
+
+async def _rates(target: str, data: Path) -> dict[str, Any]:
+    """Record by a recorder and by plain batches, in turn; the median of the ratios."""
+    ours, plain = [], []
+    for index in range(ROUNDS):
+        async with aio_channel(target) as channel:
+            stub = DataManagementServiceStub(channel)
+            rows = range(index * BATCH * BATCHES, (index + 1) * BATCH * BATCHES)
+            run = await drive(stub.RecordInteractions, batches(rows, size=BATCH), in_flight=3)
+            plain.append(run.per_s * BATCH)
+        ours.append(await asyncio.to_thread(_sustained, target, data))
+    return {
+        "case": "recorder_rate",
+        "rows_per_s": median(ours),
+        "plain_rows_per_s": median(plain),
+        "ratio": median(our / other for our, other in zip(ours, plain, strict=True)),
+        "at_least": 0.8,
+    }
+
+
+def _sustained(target: str, data: Path) -> float:
+    """Return how many interactions a second come to the server's disk."""
+    made = [Interaction(**{**FIELDS, "session_id": f"session-{number // 8}"}) for number in range(BATCH * BATCHES)]
+    with Recorder(target, spool=data / "spool") as opened:
+        started = time.perf_counter()
+        for each in made:
+            opened.record(each)
+        report = opened.flush(60)
+        seconds = time.perf_counter() - started
+    if report.acknowledged != len(made):
+        raise RuntimeError(f"{report.acknowledged} of {len(made)} were acknowledged")
+    return len(made) / seconds
+
+
+def _memory() -> dict[str, Any]:
+    """Return what a full queue takes, measured in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks.recorder"], capture_output=True, text=True, check=True
+    )
+    return {"case": "recorder_memory", "records": QUEUED, "mib": json.loads(done.stdout)}
+
+
+def _weigh() -> float:
+    """Return how many MiB the process grows by as it queues records that nobody takes."""
+    opened = Recorder(GONE, spool=False, max_age=3600, batch_records=1000)
+    opened._core.intake.called = True  # noqa: SLF001 -- so that a full batch calls nobody
+    before = _resident()
+    for number in range(QUEUED):
+        opened.record(**{**FIELDS, "query": f"{number}: {FIELDS['query']}"})
+    return _resident() - before
+
+
+def _resident() -> float:
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * 4096 / 2**20
+
+
+if __name__ == "__main__":
+    print(json.dumps(_weigh()), flush=True)
+    os._exit(0)  # nothing is to be sent
