@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Self
 
 from steward import ids
+from steward.disk import sync_directory
 from steward.recording.batches import Life, Record
 
 SUFFIX = ".spool"
@@ -51,7 +52,7 @@ class Segment:
             first = frame(0, head)
             _write(fd, first, at=0)
             os.fsync(fd)
-            sync(directory)
+            sync_directory(directory)
         except OSError:
             path.unlink(missing_ok=True)
             os.close(fd)
@@ -183,15 +184,6 @@ def frames(fd: int, start: int, end: int) -> Iterator[tuple[int, bytes, int]]:
         at += whole
         held = held[whole:]
         yield number, message, at
-
-
-def sync(directory: Path) -> None:
-    """See that the names in *directory* are on disk."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _hold(fd: int) -> None:

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import platformdirs
 
-from steward.recording import segment
+from steward.disk import sync_directory
 from steward.recording.batches import Batch, Life, Place, Record
 from steward.recording.segment import DAMAGED, SUFFIX, Segment
 from steward.types import Interaction
@@ -203,7 +203,7 @@ def _make(directory: Path) -> None:
     if not directory.is_dir():
         directory.parent.mkdir(parents=True, exist_ok=True)
         directory.mkdir(mode=0o700, exist_ok=True)
-        segment.sync(directory.parent)
+        sync_directory(directory.parent)
 
 
 def _words(error: OSError) -> str:
