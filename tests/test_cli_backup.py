@@ -4,10 +4,15 @@
 
 import json
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from steward import Backup, Client
+from steward.cli import backup as cli_backup
+from steward.cli import show
 from stewardd.app import App
 from stewardd.testing import running_server
 from tests.test_cli import run, steward
@@ -36,6 +41,33 @@ def test_what_is_made_is_listed_and_shown_alike(server: App) -> None:
     assert {"backups": [made], "more": False} == steward(server, "backup", "list")
     assert {"backups": [], "more": False} == steward(server, "backup", "list", "--reason", "safety")
     assert made["id"] in run("backup", "list", STEWARD_TARGET=server.target).stdout
+
+
+def test_a_backup_can_be_read_on_a_terminal(server: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    On 80 columns its tables stand below each other, and so does what came of verifying it.
+    """
+    made = steward(server, "backup", "create")
+    found, screen = fetched(server, made["id"]), Console(width=80, file=StringIO())
+    monkeypatch.setattr(show, "console", screen)
+
+    cli_backup.tell(found)
+    created = screen.file.getvalue()  # type: ignore[attr-defined] # a StringIO
+    steward(server, "backup", "verify", made["id"])
+    cli_backup.tell(fetched(server, made["id"]))
+    verified = screen.file.getvalue()[len(created) :]  # type: ignore[attr-defined]
+
+    assert all(len(line) <= 80 for line in verified.splitlines())
+    assert ["interaction", "0"] in [line.split() for line in created.splitlines()]
+    assert ["verified", "never"] in [line.split() for line in created.splitlines()]
+    assert ["verified", "passed"] in [line.split() for line in verified.splitlines()]
+    assert "name interaction" not in created
+
+
+def fetched(server: App, backup_id: str) -> Backup:
+    """Return the backup of an id."""
+    with Client(server.target) as client:
+        return client.get_backup(backup_id)
 
 
 def test_a_backup_that_does_not_pass_is_exit_code_1(server: App, data: Path) -> None:

@@ -21,6 +21,19 @@ from steward.types import Backup, BackupProgress, BackupReason, Restoration
 app = typer.Typer(help="Make backups of the store while it is in use, and show them.", no_args_is_help=True)
 
 COLUMNS = ("id", "created_at", "reason", "stored_bytes", "newest_seq", "verified_at", "verified")
+CONTENT = (
+    "newest_recorded_at",
+    "plain_bytes",
+    "plain_sha256",
+    "stored_sha256",
+    "store",
+    "epoch",
+    "schema_version",
+    "program_version",
+    "sqlite_version",
+    "redaction_rules_version",
+    "key_fingerprint",
+)
 Id = Annotated[str, typer.Argument(metavar="ID", help="The backup, as `steward backup list` shows it.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask first.")]
 
@@ -36,7 +49,7 @@ def create(ctx: typer.Context, json: Json = False) -> None:  # noqa: FBT002
     """Make a backup, and show it when it is on disk."""
     with _progress(quiet=json) as told:
         made = client(ctx).create_backup(told=told)
-    show.document(made) if json else show.record(made, title="Backup")
+    show.document(made) if json else tell(made)
 
 
 @app.command("list")
@@ -65,7 +78,7 @@ def list_(
 def show_(ctx: typer.Context, id: Id, json: Json = False) -> None:  # noqa: A002, FBT002
     """Show what is in a backup, as its manifest says."""
     found = client(ctx).get_backup(id)
-    show.document(found) if json else show.record(found, title="Backup")
+    show.document(found) if json else tell(found)
 
 
 @app.command()
@@ -219,6 +232,13 @@ def _tell_restoration(found: Restoration) -> None:
     title = "A restore would do this" if done is None else f"Restored; what was before is {done.safety_backup_id}"
     show.record(found, title=title, columns=("newest_before", "newest_after"))
     show.rows(found.tables, title="Rows", columns=("name", "rows_before", "rows_after"))
+
+
+def tell(backup: Backup) -> None:
+    """Print what is in *backup*."""
+    show.record(_line(backup), title="Backup", columns=COLUMNS, unset="never")
+    show.record(backup, title="Content", columns=CONTENT)
+    show.rows(backup.tables, title="Rows", columns=("name", "rows"))
 
 
 @dataclass(frozen=True)

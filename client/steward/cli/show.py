@@ -56,11 +56,12 @@ def plain(value: Any) -> Any:
     return value
 
 
-def record(value: Any, *, title: str, columns: Sequence[str] = ()) -> None:
+def record(value: Any, *, title: str, columns: Sequence[str] = (), unset: str = UNKNOWN) -> None:
     """Print the fields of *value* below each other, only those that *columns* names if it names any."""
     table = _pairs()
     for name in columns or _names(value):
-        table.add_row(_words(name), cell(getattr(value, name)))
+        found = getattr(value, name)
+        table.add_row(_words(name), unset if found is None else cell(found))
     _print(table, title)
 
 
