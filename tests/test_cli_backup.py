@@ -3,7 +3,9 @@
 """
 
 import json
+import re
 from collections.abc import Iterator
+from datetime import datetime
 from io import StringIO
 from pathlib import Path
 
@@ -85,6 +87,46 @@ def test_a_backup_that_does_not_pass_is_exit_code_1(server: App, data: Path) -> 
     assert (made["id"], True, []) == (passed["id"], passed["passed"], passed["problems"])
     assert (1, False) == (done.returncode, failed["passed"])
     assert ["this backup cannot be used: it does not end as a backup does"] == failed["problems"]
+
+
+def health(server: App) -> tuple[int, str, str, str]:
+    """Return the exit code of `steward health`, its first line, what it says of backups, and that part of the score."""
+    done = run("health", STEWARD_TARGET=server.target)
+    lines = [each.strip() for each in done.stdout.splitlines()]
+    said, *_, part = (each for each in lines if re.match(r"backup +(OK|DEGRADED|\d$)", each))
+    status, reason = re.fullmatch(r"backup +(\w+) +(.+)", said).groups()  # type: ignore[union-attr]
+    return done.returncode, lines[0], f"{status}: {reason}", part.split()[-1]
+
+
+def test_health_tells_how_backups_are(server: App, data: Path) -> None:
+    """
+    Before the first, after it, after it passed and after it was found damaged, which leaves the server serving.
+    """
+    told = [health(server)]
+    made = steward(server, "backup", "create")
+    told.append(health(server))
+    steward(server, "backup", "verify", made["id"])
+    told.append(health(server))
+    path = data / "backups" / f"{made['id']}.db.zst"
+    content = bytearray(path.read_bytes())
+    content[100] ^= 1
+    path.write_bytes(content)
+    run("backup", "verify", made["id"], STEWARD_TARGET=server.target)
+    told.append(health(server))
+
+    at = f"{datetime.fromisoformat(made['created_at']):%Y-%m-%d %H:%M:%S} UTC"
+    aim = "one is made every day at 03:00 UTC"
+    assert [
+        (0, "Serving; OK", f"OK: no backup yet; {aim}", "0"),
+        (0, "Serving; OK", f"OK: the last backup is of {at}; none is verified; {aim}", "1"),
+        (0, "Serving; OK", f"OK: the last backup is of {at}; the last verified one is of {at}; {aim}", "1"),
+        (
+            0,
+            "Serving; DEGRADED",
+            f"DEGRADED: the last backup, of {at}, did not pass when it was verified; none is verified; {aim}",
+            "0",
+        ),
+    ] == told
 
 
 def test_deleting_asks_first(server: App) -> None:
