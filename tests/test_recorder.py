@@ -2,9 +2,13 @@
 The recorder: records without being in the way, loses nothing, and tells the truth.
 """
 
+import csv
+import io
 import math
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -29,7 +33,7 @@ from steward import (
     ResourceExhausted,
 )
 from stewardd.app import App
-from stewardd.testing import Daemon, wait
+from stewardd.testing import Daemon, running_server, wait
 from tests.samples import interaction
 
 GONE = "127.0.0.1:1"  # nothing listens there
@@ -486,6 +490,8 @@ def test_what_was_never_used_has_no_thread(server: App, tmp_path: Path) -> None:
         ({"queue_records": 0}, "queue_records"),
         ({"spool": False, "overflow": "spool"}, "needs a spool"),
         ({"overflow": "wait"}, "Block"),
+        ({"name": "two\nlines"}, "name"),
+        ({"name": "x" * 129}, "name"),
     ],
 )
 def test_what_cannot_be_is_refused_at_the_opening(wrong: dict[str, object], said: str) -> None:
@@ -494,6 +500,84 @@ def test_what_cannot_be_is_refused_at_the_opening(wrong: dict[str, object], said
     """
     with pytest.raises(ValueError, match=said):
         Recorder(**wrong)  # type: ignore[arg-type]
+
+
+# Numbers
+
+
+def known(client: Client) -> list[tuple[int, int]]:
+    """Return of each recorder how many numbers it issued and how many of them it said will never come."""
+    content = b"".join(client.export_table("recorders")).decode()
+    return [(int(each["issued"]), int(each["forgone"])) for each in csv.DictReader(io.StringIO(content, newline=""))]
+
+
+def missing(client: Client) -> list[tuple[int, int]]:
+    """Return the gaps that the server sees, of all recorders."""
+    content = b"".join(client.export_table("recorder_gaps")).decode()
+    return [(int(each["first"]), int(each["last"])) for each in csv.DictReader(io.StringIO(content, newline=""))]
+
+
+def test_what_came_leaves_no_gap(recorder: Recorder, client: Client) -> None:
+    """
+    Records are numbered from 1, and those that were refused, here or there, are not missing.
+    """
+    for query in ("a", "\ud800", "b", ""):
+        recorder.record(interaction(query=query))
+    recorder.flush()
+
+    assert ([(4, 2)], []) == (known(client), missing(client))
+
+
+def test_what_was_dropped_is_told_to_the_server(server: App, client: Client) -> None:
+    """
+    Records that the queue had no room for have numbers too, and never come.
+    """
+    with Recorder(server.target, spool=False, overflow="drop", queue_records=3, max_age=10) as recorder:
+        fill(recorder, 10)
+        recorder.flush()
+        recorder.record(interaction())
+        assert 7 == recorder.flush().dropped
+    assert ([(11, 7)], []) == (known(client), missing(client))
+
+
+def test_a_replay_goes_under_the_numbers_of_before(tmp_path: Path) -> None:
+    """
+    What one recorder spooled and another sends closes the gaps of the first, and each keeps its own numbers.
+    """
+    port, spool = free_port(), tmp_path / "spool"
+    with Recorder(f"127.0.0.1:{port}", spool=spool, name="first") as first:
+        for _ in range(3):
+            first.record(interaction())
+    with (
+        Daemon(tmp_path / "data", listen=f"127.0.0.1:{port}") as daemon,
+        Client(daemon.target) as client,
+        Recorder(daemon.target, spool=spool, name="second") as second,
+    ):
+        second.record_now(interaction())
+        while second.counters().replayed < 3:
+            time.sleep(0.02)
+        assert ([(1, 0), (3, 0)], []) == (sorted(known(client)), missing(client))
+
+
+def test_what_a_kill_took_is_missing(tmp_path: Path) -> None:
+    """
+    Records that were in memory only when their process was killed are noticed as not come.
+    """
+    script = """
+import os, sys, time
+from steward import Recorder
+sys.setswitchinterval(5)  # all are in the queue before the first batch goes out
+recorder = Recorder(sys.argv[1], spool=sys.argv[2], max_age=60, batch_records=5)
+for _ in range(8): recorder.record(session_id="s", user_role="Dev", query="How?")
+while recorder.counters().acknowledged < 5: time.sleep(0.01)
+os.kill(os.getpid(), 9)
+"""
+    with running_server(tmp_path / "data", missing_seconds=0.0) as server, Client(server.target) as client:
+        subprocess.run([sys.executable, "-c", script, server.target, str(tmp_path)], check=False)
+        (found,) = (each for each in client.get_system_health().components if each.name == "recorders")
+
+        assert [(8, 0)] == known(client)
+    assert {"missing": 3} == {each.name: each.value for each in found.figures if each.name == "missing"}, found
 
 
 # asyncio

@@ -95,6 +95,8 @@ class _Face:
             max_age=max_age,
         )
         _demand(bounds, settings)
+        if len(name.encode()) > LIMITS.label_bytes or not name.isprintable():
+            raise ValueError(f"name: must be printable, on one line, of up to {LIMITS.label_bytes} bytes")
         if isinstance(overflow, Block) and not self._waits:
             raise ValueError("overflow: to block would stop the event loop; take another")
         self._core = Core(settings, bounds, name=name, told=on_rejected)
