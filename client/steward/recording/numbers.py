@@ -55,6 +55,10 @@ class Numbers:
         if not untold:
             self._forgone.pop(batch.life, None)
 
+    def telling(self, lost: int) -> bool:
+        """Whether there is something to tell, where callers lost so many in all."""
+        return not self._refused and (lost > self._lost or bool(self._forgone))
+
     def untold(self) -> Batch | None:
         """Return a batch without records, when there is something to tell."""
         life = None if self._refused else next(iter(self._forgone), None)

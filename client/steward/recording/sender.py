@@ -24,9 +24,10 @@ from steward.recording.intake import Intake
 from steward.recording.numbers import Numbers
 from steward.recording.spool import Spool
 from steward.recording.tally import Tally
+from steward.recording.waiters import Waiters
 from steward.status import from_call
 from steward.transport import Retry, channel
-from steward.types import Interaction, Receipt, RejectedRecord
+from steward.types import FlushReport, Interaction, Receipt, RejectedRecord
 from steward.v1.ingest_pb2 import RecordInteractionsResponse
 
 IN_FLIGHT = 3  # calls at once
@@ -68,9 +69,7 @@ class Sender:
         self._flying: dict[Any, Batch] = {}
         self._again: deque[Batch] = deque()  # to be sent before anything else
         self._receipts: dict[int, Reply] = {}  # who waits for the receipt of which number
-        self._flushes: list[Flush] = []
-        self._rooms: list[Room] = []
-        self._saves: list[Save] = []
+        self._waiters = Waiters()
         self._closing: Close | None = None
         self._numbers = Numbers(life)
         self._hurry = 0  # entries of the queue that wait for no company
@@ -110,10 +109,12 @@ class Sender:
             self._due_at = NEVER
         elif self._due_at is NEVER:
             self._due_at = now + self._settings.max_age
-        times = [self._due_at, *(each.deadline for each in self._flushes)]
+        times = [self._due_at, *(each.deadline for each in self._waiters.flushes)]
         times += [each.sent_at + DOUBT for each in self._flying.values() if now < each.sent_at + DOUBT]
         if self._failures and self._waiting:
             times.append(self._retry_at)
+        elif not self._flying and not self._waiters.flushes and self._numbers.telling(self.intake.lost.total()):
+            times.append(now)
         if self.spool is not None:
             times.append(self._look_at)
         if self._closing is not None:
@@ -134,14 +135,14 @@ class Sender:
                 self._hurry = len(self.intake.queue)
                 command.upto = self._numbers.issued + self._hurry
                 command.left = self.tally.unsettled + self._hurry
-                self._flushes.append(command)
+                self._waiters.flushes.append(command)
             case Close():
                 self._hurry = len(self.intake.queue)
                 self._closing = self._closing or command
             case Room():
-                self._rooms.append(command)
+                self._waiters.rooms.append(command)
             case Save():
-                self._saves.append(command)
+                self._waiters.saves.append(command)
             case Rest(reply):
                 self._rest(reply)
             case Sign.HURRY:
@@ -168,13 +169,13 @@ class Sender:
         if self.spool is not None and self._look_at <= now:
             self.spool.adopt()
             self._look_at = now + LOOK
-        if not self._flushes:  # which count on the next numbers for what is in the queue
+        if not self._waiters.flushes:  # which count on the next numbers for what is in the queue
             self._numbers.forgo_lost(self.intake.lost.total())
         doubted = self._doubted(now)
         if not doubted and self._retry_at <= now:
             self._launch()
-        if doubted or self._failures or self._saves or not self.intake.has_room:
-            self._save(flying=doubted or bool(self._saves))
+        if doubted or self._failures or self._waiters.saves or not self.intake.has_room:
+            self._save(flying=doubted or bool(self._waiters.saves))
         self._answer(now)
 
     def _doubted(self, now: float) -> bool:
@@ -225,7 +226,7 @@ class Sender:
             except errors.InvalidArgument as error:
                 self._numbers.forgo(self._life, number)
                 self._refuse(number, interaction, error, own=True)
-                self._count([number])
+                self._waiters.settled([number])
             else:
                 records.append((number, data))
                 size += len(data)
@@ -297,7 +298,7 @@ class Sender:
         if own:
             tally.acknowledged += len(batch.records) - len(refused)
             tally.spooled -= len(batch.records) if batch.place is not None or batch.spooled else 0
-            self._count([number for number, _ in batch.records])
+            self._waiters.settled(number for number, _ in batch.records)
         else:
             tally.replayed += len(batch.records) - len(refused)
         for index, error in refused.items():
@@ -334,31 +335,15 @@ class Sender:
         if batch.records and (batch.place is not None or not (batch.spooled or self._spooled(batch))):
             self._again.append(batch)
 
-    def _count(self, numbers: list[int]) -> None:
-        """Count *numbers* as settled to whoever waits for that."""
-        for flush in self._flushes:
-            flush.left -= sum(number <= flush.upto for number in numbers)
-
     def _answer(self, now: float) -> None:
         """Answer those whose time has come."""
-        report = None
-        for flush in [each for each in self._flushes if self._flushed(each) or each.deadline <= now]:
-            self._flushes.remove(flush)
-            report = report or self.tally.report(queued=len(self.intake.queue), lost=self.intake.lost.total())
-            flush.reply(report)
         full = self.spool is None or bool(self.spool.error)
-        room = self.intake.has_room
-        for each in [each for each in self._rooms if room or (full and not each.patient)]:
-            self._rooms.remove(each)
-            each.reply(room)
-        if self._saves and (full or self._saved):
-            for save in self._saves:
-                save.reply(self._saved)
-            self._saves.clear()
+        self._waiters.report(now, self._report, inherited=self.spool is not None and self.spool.waiting)
+        self._waiters.make_room(room=self.intake.has_room, full=full)
+        self._waiters.save(saved=self._saved, full=full)
 
-    def _flushed(self, flush: Flush) -> bool:
-        inherited = flush.inherited and self.spool is not None and self.spool.waiting
-        return flush.left <= 0 and not inherited
+    def _report(self) -> FlushReport:
+        return self.tally.report(queued=len(self.intake.queue), lost=self.intake.lost.total())
 
     @property
     def _saved(self) -> bool:
@@ -391,12 +376,11 @@ class Sender:
         gone = errors.Cancelled("the recorder was closed before a receipt came")
         for reply in self._receipts.values():
             reply(gone)
-        for room in self._rooms:
-            room.reply(False)
-        for save in self._saves:
-            save.reply(not lost)
-        for flush in self._flushes:
-            flush.reply(self.tally.report(queued=0, lost=self.intake.lost.total()))
+        self._waiters.report(math.inf, self._report, inherited=False)
+        self._waiters.make_room(room=False, full=True)
+        for each in self._waiters.rooms:  # the patient ones
+            each.reply(False)
+        self._waiters.save(saved=not lost, full=True)
 
     def _connect(self) -> None:
         self._channel = channel(self._settings.target)

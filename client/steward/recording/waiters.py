@@ -1,0 +1,48 @@
+"""
+Who waits for the sender's thread: for a report, for room in the queue, for the spool.
+"""
+
+from collections.abc import Callable, Iterable
+
+from steward.recording.commands import Flush, Room, Save
+from steward.types import FlushReport
+
+
+class Waiters:
+    """Those who asked and were not answered yet."""
+
+    def __init__(self) -> None:
+        self.flushes: list[Flush] = []
+        self.rooms: list[Room] = []
+        self.saves: list[Save] = []
+
+    def settled(self, numbers: Iterable[int]) -> None:
+        """Take note that *numbers* are acknowledged or refused."""
+        if self.flushes:
+            of_all = list(numbers)
+            for flush in self.flushes:
+                flush.left -= sum(number <= flush.upto for number in of_all)
+
+    def report(self, now: float, make: Callable[[], FlushReport], *, inherited: bool) -> None:
+        """Answer each flush whose time has come, with what *make* makes; *inherited* records may be left to send."""
+        due = [each for each in self.flushes if each.deadline <= now or _done(each, inherited=inherited)]
+        for flush in due:
+            self.flushes.remove(flush)
+            flush.reply(make())
+
+    def make_room(self, *, room: bool, full: bool) -> None:
+        """Answer those who wait for *room*, or cannot hope for it when what is behind the queue is *full* as well."""
+        for each in [each for each in self.rooms if room or (full and not each.patient)]:
+            self.rooms.remove(each)
+            each.reply(room)
+
+    def save(self, *, saved: bool, full: bool) -> None:
+        """Answer those who wait until all is *saved*, or cannot hope for it."""
+        if saved or full:
+            for each in self.saves:
+                each.reply(saved)
+            self.saves.clear()
+
+
+def _done(flush: Flush, *, inherited: bool) -> bool:
+    return flush.left <= 0 and not (flush.inherited and inherited)
