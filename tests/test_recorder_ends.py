@@ -48,7 +48,7 @@ def started(script: str, target: str, spool: Path) -> subprocess.Popen[str]:
 def run(script: str, target: str, spool: Path) -> tuple[int, list[str]]:
     """Run the lines of *script* to their end; return the exit code, and what they said."""
     with started(script, target, spool) as process:
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=600)  # a test has a time of its own
     return process.returncode, output.splitlines()
 
 
