@@ -1,7 +1,7 @@
 """
 Where records come in: a queue that the caller appends to, without a lock and without waking anyone as a rule.
 
-What the caller's thread does here takes a few microseconds, and may be interrupted at any point by a signal handler
+What the caller's thread does here takes some microseconds, and may be interrupted at any point by a signal handler
 that does the same. So there are only appends to deques and SimpleQueues, which are atomic.
 """
 
