@@ -7,17 +7,23 @@ prune_backups, download_backup. What is restored, restore_backup and list_restor
 
 import asyncio
 import hashlib
-import importlib
+import json
+import os
 import random
+import struct
+import sys
 import threading
-from collections.abc import Iterator
-from contextlib import closing, suppress
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import fields, replace
+from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from steward import (
     Backup,
@@ -30,18 +36,18 @@ from steward import (
     NotFound,
     ResourceExhausted,
     Unavailable,
+    codec,
     ids,
 )
+from steward.types import BackupTable
+from steward.v1 import backup_pb2
 from stewardd import manifest
 from stewardd.backup import Backups
-from stewardd.privacy import Redactor, load_key
+from stewardd.privacy import Redactor
 from stewardd.rpc.work import Worker
 from stewardd.testing import running_server, wait
-from tests.samples import interaction, recorded
-
-SQLITE: Any = importlib.import_module("sqlite3")
-with suppress(ImportError):
-    SQLITE = importlib.import_module("pysqlite3.dbapi2")
+from tests.backup_files import CHANGES, changed, opened, path_of, redactor, unpacked, wrong
+from tests.samples import NOON, interaction, recorded
 
 
 @pytest.fixture
@@ -56,23 +62,6 @@ def client(data: Path) -> Iterator[Client]:
     with running_server(data) as server, Client(server.target) as connected:
         recorded(connected, *(interaction(query=f"question {number}") for number in range(3)))
         yield connected
-
-
-def path_of(data: Path, backup: Backup) -> Path:
-    """Return the file of *backup*."""
-    return data / "backups" / f"{backup.id}.db.zst"
-
-
-def unpacked(path: Path) -> bytes:
-    """Return what any Zstandard program unpacks of a backup's file."""
-    with path.open("rb") as file:
-        return zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True).read()
-
-
-def opened(path: Path, scratch: Path) -> Any:
-    """Return the store in a backup's file, unpacked into *scratch*."""
-    scratch.write_bytes(unpacked(path))
-    return closing(SQLITE.connect(scratch))
 
 
 # Making
@@ -201,17 +190,43 @@ EVIL = [
 ]
 
 
-@pytest.mark.parametrize("number", range(len(EVIL)))
-def test_a_name_that_is_no_id_is_refused(client: Client, number: int) -> None:
+CALLS: dict[str, Callable[[Client, str], object]] = {
+    "get": Client.get_backup,
+    "verify": Client.verify_backup,
+    "delete": Client.delete_backup,
+    "restore": Client.restore_backup,
+    "plan": partial(Client.restore_backup, dry_run=True),
+    "download": lambda client, backup_id: list(client.download_backup(backup_id)),
+}
+OPENED: list[str] = []  # what Python opened in this process
+
+
+def watch_what_is_opened() -> None:
+    """Have OPENED say what is opened from now on, which an audit hook does until the process ends."""
+    if not OPENED:
+        sys.addaudithook(lambda event, given: OPENED.append(str(given[0])) if event == "open" else None)
+        OPENED.append("watched")
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_name_that_is_no_id_is_refused(client: Client, call: str) -> None:
     """
-    Whatever could be a path is told that it is no id of a backup.
+    Whatever could be a path is told that it is no id of a backup, whoever asks, and no file is opened.
     """
     made = client.create_backup()
+    watch_what_is_opened()
+    before = len(OPENED)
+    refused = []
 
-    with pytest.raises(InvalidArgument) as caught:
-        client.get_backup(EVIL[number].format(made.id, made.id))
+    for name in EVIL:
+        with pytest.raises(InvalidArgument) as caught:
+            CALLS[call](client, name.format(made.id, made.id))
+        refused += [each.field for each in caught.value.violations]
 
-    assert ["id"] == [each.field for each in caught.value.violations]
+    assert ["id"] * len(EVIL) == refused
+    assert [] == OPENED[before:]
+    assert [made] == list(client.list_backups())
+    assert len(OPENED) > before
 
 
 def test_an_id_in_capitals_is_the_same_id(client: Client) -> None:
@@ -221,16 +236,6 @@ def test_an_id_in_capitals_is_the_same_id(client: Client) -> None:
     made = client.create_backup()
 
     assert made == client.get_backup(made.id.upper())
-
-
-def test_an_unknown_backup_is_not_found(client: Client) -> None:
-    """
-    Its reason says what was not found.
-    """
-    with pytest.raises(NotFound) as caught:
-        client.get_backup(ids.mint())
-
-    assert "BACKUP_NOT_FOUND" == caught.value.reason
 
 
 def test_a_link_out_of_the_directory_is_not_followed(client: Client, data: Path, tmp_path: Path) -> None:
@@ -244,6 +249,80 @@ def test_a_link_out_of_the_directory_is_not_followed(client: Client, data: Path,
     with pytest.raises(NotFound):
         client.get_backup(made.id)
     assert [] == list(client.list_backups())
+
+
+def test_what_is_no_file_is_no_backup(client: Client, data: Path) -> None:
+    """
+    A directory and a pipe under the names of backups hold nothing up, and are none.
+    """
+    made = client.create_backup()
+    (data / "backups" / f"{ids.mint()}.db.zst").mkdir()
+    os.mkfifo(data / "backups" / f"{ids.mint()}.db.zst")
+
+    assert [made] == list(client.list_backups())
+    assert client.get_backup_status().damaged == 0
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda each: st.lists(each, max_size=3)
+)
+FIELDS = [each.name for each in fields(Backup) if each.name != "verification"]
+
+
+@given(changes=st.dictionaries(st.sampled_from([*FIELDS, "other"]), JSON, min_size=1, max_size=3))
+@settings(max_examples=300, deadline=None)
+def test_a_manifest_of_anyones_making_is_read_or_refused(changes: dict[str, Any]) -> None:
+    """
+    Whatever stands in it, it is damaged or can be told of.
+    """
+    known = json.loads(framed_content(manifest.sealed(SOME, KEY)))
+
+    with suppress(FailedPrecondition):
+        found = manifest.read(BytesIO(framed(json.dumps({**known, **changes}).encode()))).backup
+
+        assert found == codec.decode(Backup, codec.encode(backup_pb2.Backup, found))
+
+
+@pytest.mark.parametrize("content", [b"[]", b"null", b"{}", b"[" * 50_000, b'{"a":' * 10_000, b"\xff", b"1" * 5000])
+def test_a_manifest_that_is_none_is_damaged(content: bytes) -> None:
+    """
+    However it is made, and not only by who makes backups.
+    """
+    with pytest.raises(FailedPrecondition, match="its manifest is none"):
+        manifest.read(BytesIO(framed(content)))
+
+
+KEY = Redactor(bytes(32))
+SOME = Backup(
+    id=ids.mint(),
+    created_at=NOON,
+    reason=BackupReason.MANUAL,
+    stored_bytes=0,
+    stored_sha256="",
+    plain_bytes=1,
+    plain_sha256="",
+    tables=(BackupTable("interaction", 1),),
+    newest_seq=1,
+    newest_recorded_at=NOON,
+    store="",
+    epoch="",
+    schema_version="",
+    program_version="",
+    sqlite_version="",
+    redaction_rules_version="",
+    key_fingerprint="",
+)
+
+
+def framed_content(frame: bytes) -> bytes:
+    """Return the content of the manifest in a *frame*."""
+    return frame[8:-28]
+
+
+def framed(content: bytes) -> bytes:
+    """Return a file of nothing but a manifest of this *content*, of any signature."""
+    inner = content + bytes(16) + struct.pack("<I8s", len(content), b"STEWARD1")
+    return struct.pack("<II", 0x184D2A5B, len(inner)) + inner
 
 
 def damages(content: bytes, other: bytes) -> list[bytes]:
@@ -305,12 +384,16 @@ def test_what_a_crash_left_is_cleaned_at_start(data: Path) -> None:
     left.mkdir()
     (left / "plain").write_bytes(b"half")
     (data / "backups" / "README").write_text("mine")
+    (data / "backups" / "my.scratch").mkdir()
+    (data / "backups" / "not.verified").write_text("mine")
 
     with running_server(data) as server, Client(server.target) as client:
         found = list(client.list_backups())
 
     assert [made] == found
-    assert {path_of(data, made).name, "README"} == {each.name for each in (data / "backups").iterdir()}
+    assert {path_of(data, made).name, "README", "my.scratch", "not.verified"} == {
+        each.name for each in (data / "backups").iterdir()
+    }
 
 
 def test_where_nothing_can_be_written_no_backup_is_made(client: Client, data: Path) -> None:
@@ -355,11 +438,6 @@ def test_a_verification_survives_a_restart(client: Client, data: Path) -> None:
     assert [] == list((data / "backups").iterdir())
 
 
-def redactor(data: Path) -> Redactor:
-    """Return a redactor with the key of the server on *data*."""
-    return Redactor(load_key(data, given=None, fresh=False))
-
-
 def test_a_note_of_a_verification_counts_for_its_backup_only(client: Client, data: Path) -> None:
     """
     Moved to another backup, or changed, it says nothing.
@@ -394,44 +472,6 @@ def test_every_flipped_bit_is_found(client: Client, data: Path) -> None:
     assert client.verify_backup(made.id).passed
 
 
-def sealed(backup: Backup, plain: bytes, redactor: Redactor) -> bytes:
-    """Return a backup's file like *backup* but of the content *plain*, as if it had been made so."""
-    packed = zstandard.ZstdCompressor().compress(plain)
-    described = replace(
-        backup,
-        stored_bytes=len(packed),
-        stored_sha256=hashlib.sha256(packed).hexdigest(),
-        plain_sha256=hashlib.sha256(plain).hexdigest(),
-    )
-    return packed + manifest.sealed(described, redactor)
-
-
-def test_what_unpacks_to_more_than_it_says_is_stopped(client: Client, data: Path) -> None:
-    """
-    A bomb fills neither the memory nor the disk.
-    """
-    made = client.create_backup()
-    path_of(data, made).write_bytes(sealed(made, bytes(2**28), redactor(data)))
-
-    found = client.verify_backup(made.id)
-
-    assert ("it unpacks to more than its manifest says",) == found.problems
-
-
-STRANGE = "triggers, views or virtual tables, and a store has none"
-OTHER = "its rows are not those that its manifest says"
-CHANGES = [
-    ("CREATE TRIGGER t AFTER INSERT ON interaction BEGIN DELETE FROM session; END", STRANGE),
-    ("CREATE VIEW v AS SELECT 1", STRANGE),
-    ("CREATE VIRTUAL TABLE v USING fts5(a)", STRANGE),
-    ("PRAGMA application_id=7", "it is another program's database"),
-    ("DELETE FROM interaction WHERE seq = 2", OTHER),
-    ("UPDATE sqlite_sequence SET seq = 9 WHERE name = 'interaction'", OTHER),
-    ("UPDATE interaction SET session = 99", "3 rows refer to rows that are not there"),
-    ("DROP TABLE interaction", "the copy cannot be read: no such table: interaction"),
-]
-
-
 @pytest.mark.parametrize("number", range(len(CHANGES)))
 def test_what_is_no_store_or_another_does_not_pass(client: Client, data: Path, tmp_path: Path, number: int) -> None:
     """
@@ -439,11 +479,7 @@ def test_what_is_no_store_or_another_does_not_pass(client: Client, data: Path, t
     """
     statement, told = CHANGES[number]
     made = client.create_backup()
-    with opened(path_of(data, made), tmp_path / "changed.db") as db, db:
-        db.execute("PRAGMA journal_mode=DELETE")
-        db.execute(statement)
-    plain = (tmp_path / "changed.db").read_bytes()
-    path_of(data, made).write_bytes(sealed(replace(made, plain_bytes=len(plain)), plain, redactor(data)))
+    path_of(data, made).write_bytes(changed(data, made, statement, tmp_path / "changed.db"))
 
     found = client.verify_backup(made.id)
 
@@ -451,26 +487,30 @@ def test_what_is_no_store_or_another_does_not_pass(client: Client, data: Path, t
     assert told in found.problems[0]
 
 
-def test_no_database_at_all_does_not_pass(client: Client, data: Path) -> None:
+def test_what_is_no_backup_does_not_pass(client: Client, data: Path, tmp_path: Path) -> None:
     """
-    Text under the right digests is told as what it is not.
+    Of whatever kind it is, that is told, and leaves nothing.
     """
     made = client.create_backup()
-    plain = b"no database" * 1000
-    path_of(data, made).write_bytes(sealed(replace(made, plain_bytes=len(plain)), plain, redactor(data)))
+    for kind, (content, told) in wrong(data, made, tmp_path / "scratch").items():
+        path_of(data, made).write_bytes(content)
 
-    assert "file is not a database" in client.verify_backup(made.id).problems[0]
+        found = client.verify_backup(made.id)
+
+        assert (kind, False) == (kind, found.passed)
+        assert told in found.problems[0], kind
+        assert {f"{made.id}.db.zst", f"{made.id}.verified"} == {each.name for each in (data / "backups").iterdir()}
 
 
-@pytest.mark.parametrize("call", ["verify_backup", "delete_backup"])
+@pytest.mark.parametrize("call", CALLS)
 def test_what_is_not_there_is_not_found(client: Client, call: str) -> None:
     """
-    Neither to be verified nor to be deleted; and what is no id is told so.
+    Whoever asks.
     """
-    with pytest.raises(NotFound):
-        getattr(client, call)(ids.mint())
-    with pytest.raises(InvalidArgument):
-        getattr(client, call)("../steward")
+    with pytest.raises(NotFound) as caught:
+        CALLS[call](client, ids.mint())
+
+    assert "BACKUP_NOT_FOUND" == caught.value.reason
 
 
 def test_a_damaged_backup_can_be_deleted(client: Client, data: Path) -> None:

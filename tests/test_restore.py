@@ -28,6 +28,7 @@ from stewardd.backup import Backups, finished
 from stewardd.privacy import Redactor, load_key
 from stewardd.store import database
 from stewardd.testing import running_server
+from tests.backup_files import path_of, wrong
 from tests.samples import interaction, recorded
 
 
@@ -234,6 +235,26 @@ def test_a_damaged_backup_is_not_restored(client: Client, data: Path) -> None:
     assert "BACKUP_DAMAGED" == caught.value.reason
     assert [(1, "stays")] == questions(client)
     assert [] == list(client.list_backups(reasons=[BackupReason.SAFETY]))
+
+
+@pytest.mark.parametrize("foreign", [False, True])
+def test_what_is_no_backup_is_not_restored(client: Client, data: Path, tmp_path: Path, foreign: bool) -> None:  # noqa: FBT001
+    """
+    Of whatever kind it is, also of anyone's making, that is told; the store and the backups are what they were.
+    """
+    recorded(client, interaction(query="stays"))
+    made, other = client.create_backup(), client.create_backup()
+    for kind, (content, told) in wrong(data, made, tmp_path / "scratch").items():
+        path_of(data, made).write_bytes(content)
+
+        with pytest.raises(FailedPrecondition) as caught:
+            client.restore_backup(made.id, foreign=foreign)
+
+        assert (kind, "BACKUP_DAMAGED") == (kind, caught.value.reason)
+        assert told in caught.value.message, kind
+        assert {f"{each.id}.db.zst" for each in (made, other)} == {each.name for each in (data / "backups").iterdir()}
+    assert [(1, "stays")] == questions(client)
+    assert [] == client.list_restores()
 
 
 def test_what_is_not_there_is_not_restored(client: Client) -> None:

@@ -12,9 +12,10 @@ import pytest
 
 from steward import BackupReason, Client, FailedPrecondition, MetricPoint, ids
 from steward.types import FileChunk
-from stewardd import upgrade
+from stewardd import app, config, upgrade
 from stewardd.store import database, schema
 from stewardd.testing import running_server
+from tests.backup_files import wrong
 from tests.samples import interaction, recorded
 from tests.test_cli import run
 
@@ -162,27 +163,30 @@ def test_a_lost_machine_comes_back_from_the_file_and_the_key(data: Path, tmp_pat
     assert [(1, "kept")] == strangers
 
 
-WRONG = [
-    (b"", "it does not end as a backup does"),
-    (b"SQLite format 3\0" * 1000, "it does not end as a backup does"),
-    (None, "is neither a file nor the id of a backup"),
-]
-
-
-@pytest.mark.parametrize("number", range(len(WRONG)))
-def test_what_is_no_backup_is_refused(data: Path, tmp_path: Path, number: int) -> None:
+def test_what_is_no_backup_is_not_restored(data: Path, tmp_path: Path) -> None:
     """
-    With exit code 1 and why; the store stays.
+    Of whatever kind the file is, or where there is none, that is told, and the store is what it was.
     """
-    content, why = WRONG[number]
-    if content is not None:
-        (tmp_path / "file").write_bytes(content)
+    with running_server(data) as server, Client(server.target) as client:
+        made = client.create_backup()
+    files = wrong(data, made, tmp_path / "scratch")
+    for number, (content, _) in enumerate(files.values()):
+        (tmp_path / f"{number}").write_bytes(content)
+    sources = [str(tmp_path / f"{number}") for number in range(len(files))]
+    missing = [str(tmp_path / "none"), str(tmp_path), "x" * 5000, "../" * 2000, "", ids.mint()]
+    reasons = []
 
-    code, _, said = restore(str(tmp_path / "file"), "--data", str(data), "--yes")
+    for source in [*sources, *missing]:
+        with pytest.raises(FailedPrecondition) as caught:
+            app.restore(config.load(data=data, log_level="error"), source, dry_run=False, foreign=False)
+        reasons.append(caught.value.message)
+    code, _, said = restore(sources[0], "--data", str(data), "--yes")
 
     with running_server(data) as server, Client(server.target) as client:
-        found = questions(client)
-    assert (1, True, [(1, "kept")]) == (code, why in said, found)
+        assert ([(1, "kept")], [made]) == (questions(client), list(client.list_backups()))
+    assert all(told in reason for (_, told), reason in zip(files.values(), reasons, strict=False)), reasons
+    assert all("is neither a file nor the id of a backup" in each for each in reasons[len(files) :]), reasons
+    assert (1, f"stewardd: {reasons[0]}\n") == (code, said)
 
 
 def test_places_of_a_lost_store_are_not_handed_out_again(data: Path, tmp_path: Path) -> None:

@@ -163,8 +163,8 @@ def restore(config: Config, source: str, *, dry_run: bool, foreign: bool) -> tup
         redactor = _redactor(config, fresh=foreign and not held.exists())
         backups = Backups(config.data / DIRECTORY, redactor=redactor)
         backups.clear()
-        path = backups.source(source) if ids.parse(source) else Path(source).resolve()
-        if not path.is_file():
+        path = backups.source(source) if ids.parse(source) else Path(os.path.realpath(source))
+        if not os.path.isfile(path):  # noqa: PTH113 -- pathlib's breaks at what is too long to be a name
             raise FailedPrecondition(f"{source} is neither a file nor the id of a backup")
 
         def into(store: Store) -> Restoration:

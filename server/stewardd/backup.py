@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -96,9 +97,10 @@ class Backups:
     def clear(self) -> None:
         """Remove what a crash left in the directory."""
         for left in self._directory.glob(f"*{_SCRATCH}"):
-            shutil.rmtree(left)
+            if ids.parse(left.stem):
+                shutil.rmtree(left)
         for note in self._directory.glob(f"*{_NOTE}"):
-            if not note.with_suffix(SUFFIX).exists():
+            if ids.parse(note.stem) and not note.with_suffix(SUFFIX).exists():
                 note.unlink()
 
     def create(self, store: Path, *, reason: BackupReason, now: datetime) -> Steps[Backup]:
@@ -171,14 +173,15 @@ class Backups:
         """
         with _opened(source) as file:
             found = manifest.read(file)
-        if not (foreign or found.authentic(self._redactor)):
-            if found.backup.key_fingerprint != self.fingerprint:
+        if not found.authentic(self._redactor):
+            if found.backup.key_fingerprint == self.fingerprint:
+                raise damaged("its manifest was not written under this privacy key")
+            if not foreign:
                 raise FailedPrecondition(
                     "this backup was made under another privacy key: --foreign takes it all the same, "
                     "but its sessions will not be found by their session_id",
                     reason="OTHER_KEY",
                 )
-            raise damaged("its manifest was not written under this privacy key")
         return found.backup
 
     def unpack(self, backup: Backup, source: Path, target: Path) -> Steps[list[str]]:
@@ -304,10 +307,13 @@ class Backups:
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)  # a link could lead out of the directory
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a link could lead out, a pipe hold up
+        file = os.fdopen(handle, "rb")  # which no directory is
     except OSError:
         raise _unknown() from None
-    with os.fdopen(handle, "rb") as file:
+    with file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise _unknown()
         yield file
 
 

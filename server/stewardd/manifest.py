@@ -10,9 +10,10 @@ import json
 import os
 import struct
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, BinaryIO
 
+from steward import ids
 from steward.errors import FailedPrecondition
 from steward.types import Backup, BackupReason, BackupTable, Verification
 from stewardd.privacy import Redactor
@@ -24,6 +25,8 @@ _MAGIC = 0x184D2A5B
 _END = struct.Struct("<I8s")  # how long it is, and whose
 _OURS = b"STEWARD1"
 _SIGNATURE = 16
+MOST_COUNTED = 2**63 - 1
+BAD = (ValueError, TypeError, KeyError, OverflowError, RecursionError)  # what comes of JSON that is no manifest
 PURPOSE, VERIFIED = "backup", "backup verified"  # of signatures
 
 
@@ -65,7 +68,7 @@ def read(file: BinaryIO) -> Manifest:
     content, signature = tail[-inner : length - inner], tail[length - inner : -_END.size]
     try:
         backup = _backup(json.loads(content))
-    except (ValueError, TypeError, KeyError, OverflowError):
+    except BAD:
         raise damaged("its manifest is none") from None
     if backup.stored_bytes != size - inner - _FRAME.size:
         raise damaged("its content has not the length that its manifest says")
@@ -109,15 +112,27 @@ def _plain(backup: Backup) -> dict[str, Any]:
 
 
 def _backup(plain: Mapping[str, Any]) -> Backup:
+    """Return the backup that *plain* tells of, which may be of anyone's making. Raises: one of BAD."""
     newest = plain["newest_recorded_at"]
+    if ids.parse(plain["id"]) is None:
+        raise ValueError
+    checked = {each.name: _checked(plain[each.name], each.type) for each in fields(Backup) if each.type in {str, int}}
     return Backup(
         **{
             **plain,
-            "created_at": instant(plain["created_at"]),
+            **checked,
+            "created_at": instant(_checked(plain["created_at"], int)),
             "reason": BackupReason[plain["reason"]],
-            "stored_bytes": int(plain["stored_bytes"]),
-            "plain_bytes": int(plain["plain_bytes"]),
-            "tables": tuple(BackupTable(str(name), int(rows)) for name, rows in plain["tables"]),
-            "newest_recorded_at": None if newest is None else instant(newest),
+            "tables": tuple(BackupTable(_checked(name, str), _checked(rows, int)) for name, rows in plain["tables"]),
+            "newest_recorded_at": None if newest is None else instant(_checked(newest, int)),
         }
     )
+
+
+def _checked(value: Any, kind: Any) -> Any:
+    """Return *value*, which is to be a text or a count. Raises: one of BAD."""
+    if type(value) is not kind or (kind is int and not 0 <= value <= MOST_COUNTED):
+        raise ValueError
+    if kind is str:
+        value.encode()  # which not all that JSON can spell can be
+    return value
