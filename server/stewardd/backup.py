@@ -6,21 +6,18 @@ is parsed and spelled anew: nothing that a caller says gets into a path.
 """
 
 import errno
-import hashlib
 import os
 import re
 import shutil
 import stat
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
-
-import zstandard
 
 from steward import ids
 from steward.disk import sync_directory
@@ -36,8 +33,9 @@ from steward.types import (
     PruneDecision,
     Verification,
 )
-from stewardd import manifest
+from stewardd import manifest, packing
 from stewardd.manifest import Manifest, damaged
+from stewardd.packing import Steps
 from stewardd.policy import decide
 from stewardd.privacy import RULES_VERSION, Redactor
 from stewardd.store import SQLITE_VERSION, copies
@@ -45,7 +43,6 @@ from stewardd.store.copies import Contents
 from stewardd.store.times import instant, micros
 
 T = TypeVar("T")
-Steps = Generator[BackupProgress, None, T]
 
 COUNTED = (BackupReason.MANUAL, BackupReason.SCHEDULED)  # what is asked for when one asks whether a backup exists
 DIRECTORY = "backups"  # in the data directory
@@ -53,12 +50,7 @@ SUFFIX = ".db.zst"
 _NAME = re.compile(rf"([0-9a-f-]{{36}}){re.escape(SUFFIX)}")
 _NOTE = ".verified"  # what came of verifying it
 _SCRATCH = ".scratch"  # what is under way; a crash may leave it
-# Two threads, with less under way at a time than they would have by themselves: half the memory, the same size.
-_COMPRESSION = zstandard.ZstdCompressionParameters.from_level(3, threads=2, job_size=2**20)
-_WINDOW = 2**27  # bytes: the most that zstd's own command unpacks by default
-_SIP = 64 * 1024  # bytes of it at a time
 CHUNK = 1024 * 1024  # bytes of a download
-_BLOCK = 4 * 1024 * 1024  # bytes at a time: each change of hands of Python's lock may hold those up who record
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +109,7 @@ class Backups:
             copies.take(store, plain)
             found = copies.contents(plain)
             with packed.open("wb") as file:
-                sizes = yield from _pack(plain, file)
+                sizes = yield from packing.pack(plain, file)
                 made = Backup(
                     id=key,
                     created_at=now,
@@ -187,7 +179,7 @@ class Backups:
     def unpack(self, backup: Backup, source: Path, target: Path) -> Steps[list[str]]:
         """Unpack *backup*, in the file *source*, to *target*, a new file; return what is wrong with it."""
         with _opened(source) as packed, _new(target).open("wb") as plain:
-            problem = yield from _unpack(packed, plain, backup)
+            problem = yield from packing.unpack(packed, plain, backup)
         if problem:
             return [problem]
         yield BackupProgress(BackupPhase.CHECKING, 0, 0)
@@ -348,76 +340,6 @@ def parsed(backup_id: str) -> str:
     if key is None:
         raise InvalidArgument.of(FieldViolation("id", "must be the id of a backup, as they are listed"))
     return ids.spell(key)
-
-
-def _pack(plain: Path, packed: BinaryIO) -> Steps[dict[str, Any]]:
-    """Compress *plain* into *packed*; return the sizes and digests of both."""
-    before, after = hashlib.sha256(), hashlib.sha256()
-    size, done, stored = plain.stat().st_size, 0, 0
-    compressor = zstandard.ZstdCompressor(compression_params=_COMPRESSION).compressobj(size=size)
-    with plain.open("rb", buffering=0) as file:
-        while True:
-            yield BackupProgress(BackupPhase.PACKING, done, size)
-            block = file.read(_BLOCK)
-            piece = compressor.compress(block) if block else compressor.flush()
-            before.update(block)
-            after.update(piece)
-            packed.write(piece)
-            done, stored = done + len(block), stored + len(piece)
-            if not block:
-                break
-    return {
-        "plain_bytes": done,
-        "plain_sha256": before.hexdigest(),
-        "stored_bytes": stored,
-        "stored_sha256": after.hexdigest(),
-    }
-
-
-def _unpack(packed: BinaryIO, plain: BinaryIO, backup: Backup) -> Steps[str]:
-    """Write what *packed* unpacks to into *plain*; return what is wrong with it, '' when it is what *backup* says."""
-    before: Any = _Digested(packed, backup.stored_bytes)
-    after, done = hashlib.sha256(), 0
-    with zstandard.ZstdDecompressor(max_window_size=_WINDOW).stream_reader(before, read_size=_SIP) as reader:
-        while True:
-            yield BackupProgress(BackupPhase.UNPACKING, done, backup.plain_bytes)
-            try:
-                block = reader.read(_BLOCK)
-            except zstandard.ZstdError:
-                return "its content cannot be unpacked"
-            if not block:
-                break
-            done += len(block)
-            if done > backup.plain_bytes:
-                return "it unpacks to more than its manifest says"
-            after.update(block)
-            plain.write(block)
-    while before.read(_BLOCK):
-        pass
-    if before.hexdigest() != backup.stored_sha256:
-        return "its content is not what was stored"
-    if (done, after.hexdigest()) != (backup.plain_bytes, backup.plain_sha256):
-        return "it unpacks to something else than was packed"
-    return ""
-
-
-class _Digested:
-    """The first bytes of a file, with the digest of those that were read."""
-
-    def __init__(self, file: BinaryIO, size: int) -> None:
-        file.seek(0)
-        self._file = file
-        self._left = size
-        self._digest = hashlib.sha256()
-
-    def read(self, size: int) -> bytes:
-        block = self._file.read(min(size, self._left))
-        self._left -= len(block)
-        self._digest.update(block)
-        return block
-
-    def hexdigest(self) -> str:
-        return self._digest.hexdigest()
 
 
 def _described(found: Backup | Contents) -> tuple[object, ...]:

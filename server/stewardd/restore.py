@@ -14,8 +14,9 @@ from peewee import SqliteDatabase
 from steward.errors import FailedPrecondition
 from steward.types import Backup, BackupPhase, BackupProgress, BackupReason, Restoration, Restore, RestoredTable
 from stewardd import policy, quality
-from stewardd.backup import Backups, Steps
+from stewardd.backup import Backups
 from stewardd.manifest import damaged
+from stewardd.packing import Steps
 from stewardd.store import Store, copies, fact, new_epoch, put, succession
 from stewardd.store.models import Alert, AlertRule
 from stewardd.store.models import Restore as Restores
