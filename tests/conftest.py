@@ -5,10 +5,15 @@ What many tests start from: a server on a fresh store, and a client of it.
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from steward import Client
 from stewardd.app import App
 from stewardd.testing import running_server
+
+# How fast a machine is that others use too says nothing about the code.
+settings.register_profile("steward", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steward")
 
 
 @pytest.fixture
