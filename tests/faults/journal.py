@@ -126,8 +126,13 @@ def known(directory: Path) -> Known:
 
 def _lines(directory: Path) -> Iterator[str]:
     for path in sorted(directory.glob("*.journal")):
-        whole, _, _ = path.read_text(encoding="ascii").rpartition("\n")  # the last line may be under way
-        yield from whole.splitlines()
+        yield from lines(path)
+
+
+def lines(path: Path) -> list[str]:
+    """Return the whole lines of the journal at *path*: the last one may be under way."""
+    whole, _, _ = path.read_text(encoding="ascii").rpartition("\n")
+    return whole.splitlines()
 
 
 def _id(text: str) -> bytes:

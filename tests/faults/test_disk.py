@@ -58,11 +58,11 @@ def client(daemon: Daemon) -> Iterator[Client]:
 
 
 class Disk:
-    """The daemon's disk, from outside."""
+    """The disk of a process under MOUNTED, from outside."""
 
-    def __init__(self, daemon: Daemon, mounted: Path) -> None:
-        self._root = Path(f"/proc/{daemon.process.pid}/root{mounted}")
-        self._filler = self._root / "filler"
+    def __init__(self, process: "subprocess.Popen[str]", mounted: Path) -> None:
+        self.root = Path(f"/proc/{process.pid}/root{mounted}")
+        self._filler = self.root / "filler"
 
     def fill(self) -> None:
         """Leave no room at all."""
@@ -80,7 +80,7 @@ class Disk:
         """Copy the store of an idle daemon, whose disk goes when it does."""
         to.mkdir()
         for name in (FILE, f"{FILE}-wal"):
-            shutil.copyfile(self._root / "data" / name, to / name)
+            shutil.copyfile(self.root / "data" / name, to / name)
         return to
 
 
@@ -126,7 +126,7 @@ def test_a_full_disk_stops_the_writing_and_nothing_else(
     """
     While the disk is full a record meets STORAGE_FULL, and reads and health go on; with room it is taken. None is lost.
     """
-    full, held = (Unavailable, "STORAGE_FULL"), Disk(daemon, disk)
+    full, held = (Unavailable, "STORAGE_FULL"), Disk(daemon.process, disk)
     journals = tmp_path / "journals"
     journals.mkdir()
     journal = Journal(journals / "one.journal")
