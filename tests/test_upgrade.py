@@ -263,10 +263,10 @@ def test_a_damaged_store_is_set_aside(data: Path, tmp_path: Path, kind: str) -> 
         (receipt,) = recorded(client, interaction(query="new"))
         found = questions(client)
 
-    assert (1, damaged) == (planned[0], before)
-    assert "steward.db cannot be read, so nobody knows what would be lost; a restore sets it aside" in planned[2]
+    assert (0, damaged) == (planned[0], before)
+    assert f"{path} cannot be read, so nobody knows what would be lost; it would be set aside" in planned[1]
     assert (0, "") == (done[0], done[2])
-    assert f"{path} could not be read, and is {path}.damaged-1 now" in done[1]
+    assert f"what was before is {path}.damaged-1, which cannot be read" in done[1]
     assert damaged == (data / "steward.db.damaged-1").read_bytes()
     assert [(1, "kept"), (receipt.seq, "new")] == found
     assert receipt.seq > max(lost)
@@ -308,3 +308,19 @@ def test_a_store_in_use_is_not_restored_behind_its_server(tmp_path: Path) -> Non
     assert 1 == held[0]
     assert "is in use by another stewardd" in held[2]
     assert 1 == asked[0]
+
+
+def test_a_restore_shows_what_would_be_lost_and_asks(data: Path, tmp_path: Path) -> None:
+    """
+    Without an answer it is exit code 1, and the store is what it was.
+    """
+    backup_id = downloaded(data, tmp_path / "copy")
+
+    code, shown, asked = restore(backup_id, "--data", str(data))
+
+    with running_server(data) as server, Client(server.target) as client:
+        found = questions(client)
+    assert (1, [(1, "kept"), (2, "later")]) == (code, found)
+    assert "interaction: 2 rows before, 1 after" in shown
+    assert "newest interaction: 2" in shown
+    assert f"Replace what is in {data} by {backup_id}?" in asked

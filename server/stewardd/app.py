@@ -149,7 +149,7 @@ def restore(config: Config, source: str, *, dry_run: bool, foreign: bool) -> tup
     """
     Restore the backup of the id, or in the file, *source* into the store of *config*, which is made when there is none.
 
-    Return what was done, and where a store is now that was damaged. Raises: FailedPrecondition when a daemon holds the
+    Return what was done, and where a store is now that is damaged. Raises: FailedPrecondition when a daemon holds the
     store, its key is missing, or as `stewardd.restore.restore`.
     """
     _private(config)
@@ -178,13 +178,9 @@ def restore(config: Config, source: str, *, dry_run: bool, foreign: bool) -> tup
 
         if not copies.is_damaged(held):
             return into(_opened(config, telemetry)[0]), None
-        if dry_run:
-            raise FailedPrecondition(
-                f"{held} cannot be read, so nobody knows what would be lost; a restore sets it aside"
-            )
         with _scratch(config) as scratch:
             done = into(Store(scratch, telemetry=telemetry))
-            return done, succession.set_aside(held, scratch / FILE)
+            return done, held if dry_run else succession.set_aside(held, scratch / FILE)
 
 
 @contextmanager

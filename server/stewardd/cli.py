@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 
 from steward.errors import Error
+from steward.types import Restoration
 from stewardd import config as settings
 from stewardd.app import migrate as migrate_store
 from stewardd.app import restore as restore_store
 from stewardd.app import serve as run
-from stewardd.store import FILE
 
 app = typer.Typer(
     help="The data steward of an AI assistant. A flag such as --listen can be given as STEWARD_LISTEN too.",
@@ -69,18 +69,27 @@ def restore(
     """
     config = settings.load(data=data, log_level="error")
     if not (dry_run or yes):
+        _tell(*restore_store(config, source, dry_run=True, foreign=foreign))
         typer.confirm(f"Replace what is in {config.data} by {source}?", abort=True, err=True)
-    found, aside = restore_store(config, source, dry_run=dry_run, foreign=foreign)
+    _tell(*restore_store(config, source, dry_run=dry_run, foreign=foreign))
+
+
+def _tell(found: Restoration, damaged: Path | None) -> None:
+    """Print what a restore did, or would do; also to a store that is *damaged*, the file of which is there."""
     for each in found.tables:
         if each.rows_before or each.rows_after:
             typer.echo(f"{each.name}: {each.rows_before} rows before, {each.rows_after} after")
-    if aside is not None:
-        typer.echo(f"{config.data / FILE} could not be read, and is {aside} now")
-    if found.restore is not None:
-        safety = found.restore.safety_backup_id
-        typer.echo(
-            f"restored {found.backup.id}; what was before is " + (f"the backup {safety}" if safety else "nothing")
-        )
+    before, after = (
+        f"{each:%Y-%m-%d %H:%M:%S} UTC" if each else "none" for each in (found.newest_before, found.newest_after)
+    )
+    typer.echo(f"newest interaction: {before} before, {after} after")
+    if found.restore is None:
+        if damaged is not None:
+            typer.echo(f"{damaged} cannot be read, so nobody knows what would be lost; it would be set aside")
+        return
+    safety = found.restore.safety_backup_id
+    was = f"the backup {safety}" if safety else f"{damaged}, which cannot be read" if damaged else "nothing"
+    typer.echo(f"restored {found.backup.id}; what was before is {was}")
 
 
 def main() -> None:

@@ -167,7 +167,7 @@ def restore(  # noqa: PLR0917 -- an option for each
         if not json:
             _tell_restoration(planned)
         confirm(f"Replace what the server has by the backup {id}?", yes=False)
-    with _progress(quiet=json) as told:
+    with _progress(quiet=json or dry_run) as told:
         done = connected.restore_backup(id, dry_run=dry_run, foreign=foreign, told=told)
     show.document(done) if json else _tell_restoration(done)
 
@@ -180,7 +180,7 @@ def restores(ctx: typer.Context, json: Json = False) -> None:  # noqa: FBT002
         show.document({"restores": found})
     else:
         columns = ("restored_at", "backup_id", "safety_backup_id", "epoch_before", "epoch_after")
-        show.rows(found, title=f"{len(found)} restores", columns=columns)
+        show.rows(found, title="1 restore" if len(found) == 1 else f"{len(found)} restores", columns=columns)
 
 
 @app.command()
@@ -229,7 +229,11 @@ def policy(  # noqa: PLR0917 -- an option for each
 def _tell_restoration(found: Restoration) -> None:
     """Print what a restore would do, or did."""
     done = found.restore
-    title = "A restore would do this" if done is None else f"Restored; what was before is {done.safety_backup_id}"
+    title = (
+        "A restore would do this"
+        if done is None
+        else f"Restored; what was before is the backup {done.safety_backup_id}"
+    )
     show.record(found, title=title, columns=("newest_before", "newest_after"))
     show.rows(found.tables, title="Rows", columns=("name", "rows_before", "rows_after"))
 
@@ -270,7 +274,7 @@ def _progress(*, quiet: bool) -> Iterator[Told]:
     """Show a bar on a terminal meanwhile, moved by what is told."""
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as progress:
+    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as progress:
         task = progress.add_task("", total=None)
 
         def told(news: BackupProgress) -> None:
