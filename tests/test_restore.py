@@ -95,6 +95,21 @@ def test_what_was_before_is_a_safety_backup(client: Client) -> None:
     assert client.verify_backup(safety.id).passed
 
 
+def test_a_safety_backup_alone_is_no_backup(client: Client) -> None:
+    """
+    The score of health counts what was made by hand or by the policy only.
+    """
+    made = client.create_backup()
+    client.restore_backup(made.id)
+    client.delete_backup(made.id)
+
+    (part,) = (each for each in client.get_system_health().score.parts if each.name == "backup")
+    assert [BackupReason.SAFETY] == [each.reason for each in client.list_backups()]
+    assert ["no complete backup exists that was made by hand or by the policy"] == [
+        each.reason for each in part.deductions
+    ]
+
+
 def test_a_dry_run_says_what_would_be_lost(client: Client) -> None:
     """
     Rows and newest times of before and after; and nothing happens.
