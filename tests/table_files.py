@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from steward import Client
 from steward.types import RecordedInteraction
 
 COLUMNS = (
@@ -53,6 +54,12 @@ GOOD: dict[str, Any] = {
 def good(number: int = 0, **changes: Any) -> dict[str, Any]:
     """Return a row of an id of its own, with *changes*."""
     return {**GOOD, "interaction_id": f"0190163d-8694-739b-aea5-{number:012x}", **changes}
+
+
+def exported(client: Client, table: str) -> list[dict[str, str]]:
+    """Return the rows of a *table*, as its export in CSV has them."""
+    content = b"".join(client.export_table(table)).decode()
+    return list(csv.DictReader(io.StringIO(content, newline="")))
 
 
 def row(each: RecordedInteraction) -> dict[str, Any]:

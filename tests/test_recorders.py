@@ -3,8 +3,6 @@ Recorders that number their records: what came, what never will, and what is mis
 """
 
 import asyncio
-import csv
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -33,6 +31,7 @@ from stewardd.store.times import micros
 from stewardd.telemetry import Telemetry
 from stewardd.testing import running_server, wait
 from tests.samples import NOON, interaction
+from tests.table_files import exported
 from tests.test_cli import run
 
 REDACTOR = Redactor(bytes(32))
@@ -83,12 +82,6 @@ def component(client: Client) -> Component:
 def figures(client: Client) -> dict[str, float]:
     """Return the figures of that, but for how long."""
     return {each.name: each.value for each in component(client).figures if each.name != "longest_missing"}
-
-
-def exported(client: Client, table: str) -> list[dict[str, str]]:
-    """Return the rows of a *table*."""
-    content = b"".join(client.export_table(table)).decode()
-    return list(csv.DictReader(io.StringIO(content, newline="")))
 
 
 def gaps(client: Client) -> list[tuple[int, int]]:

@@ -4,8 +4,6 @@ A recorder while its server is killed, itself is killed, the network fails and t
 What it said is acknowledged or spooled arrives once; of the rest the server knows which numbers have not come.
 """
 
-import csv
-import io
 import json
 import os
 import random
@@ -28,6 +26,7 @@ from tests.faults.journal import PATIENCE, ROOT, Verdict, audit, free_port, know
 from tests.faults.network import Network
 from tests.faults.test_disk import MOUNTED, Disk
 from tests.samples import interaction
+from tests.table_files import exported
 
 pytestmark = pytest.mark.faults
 
@@ -164,12 +163,6 @@ class World:
             self.kill_client()
         self._disk.free()
         self._network.heal(reset=self._chance.random() < 0.5)
-
-
-def exported(client: Client, table: str) -> list[dict[str, str]]:
-    """Return the rows of a *table*."""
-    content = b"".join(client.export_table(table)).decode()
-    return list(csv.DictReader(io.StringIO(content, newline="")))
 
 
 def gaps(client: Client) -> dict[str, set[int]]:
