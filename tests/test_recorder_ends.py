@@ -244,8 +244,13 @@ busy = threading.Thread(target=work)
 busy.start()
 time.sleep(0.1)
 """
-CLOSE = "report = recorder.close(); os._exit(0 if report.acknowledged == 100 else 1)"
-FLUSH = "report = recorder.flush(20); os._exit(0 if report.acknowledged == 100 else 1)"
+CLOSE = "report = recorder.close(); os._exit(0 if report.acknowledged + report.spooled == 100 else 1)"
+FLUSH = "report = recorder.flush(20); os._exit(0 if report.acknowledged + report.spooled == 100 else 1)"
+REPLAY = """
+from pathlib import Path
+with Recorder(target, spool=spool):
+    while list(Path(spool).rglob("*.spool")): time.sleep(0.02)
+"""
 
 
 @pytest.mark.parametrize(
@@ -255,11 +260,15 @@ FLUSH = "report = recorder.flush(20); os._exit(0 if report.acknowledged == 100 e
 )
 def test_a_fork_loses_and_doubles_nothing(daemon: Daemon, tmp_path: Path, used: str, ending: str, own: int) -> None:
     """
-    A child begins empty, with a thread and a connection of its own; what was queued before the fork its parent sends.
+    A child begins empty; what was queued before the fork its parent sends.
+
+    Where the parent was connected, what the child records goes to the spool, for another process to send.
     """
     code, said = run(FORKS.format(used=used, ending=ending), daemon.target, tmp_path)
+    replayed = run(REPLAY, daemon.target, tmp_path)
 
     assert (0, [f"({own}, 0, 0)"]) == (code, said)
+    assert (0, []) == replayed
     assert (own + 400, 0) == (stored(daemon, tmp_path), spooled(tmp_path))
 
 
@@ -278,6 +287,7 @@ worker.start(); worker.join(); sys.exit(worker.exitcode)
 """
 
     assert (0, []) == run(script, daemon.target, tmp_path)
+    assert (0, []) == run(REPLAY, daemon.target, tmp_path)
     assert (51, 0) == (stored(daemon, tmp_path), spooled(tmp_path))
 
 
@@ -347,6 +357,7 @@ def test_every_worker_of_gunicorn_records(daemon: Daemon, tmp_path: Path) -> Non
     master.terminate()
 
     assert 0 == master.wait(timeout=30), log.read_text()
+    assert (0, []) == run(REPLAY, daemon.target, tmp_path)
     assert (11 + 10 * requests, 0) == (stored(daemon, tmp_path), spooled(tmp_path))
 
 

@@ -61,13 +61,28 @@ def target(given: str | None) -> str:
     return chosen if ":" in chosen else f"{chosen}:{DEFAULT_PORT}"
 
 
+_used_in: int | None = None  # the first process that made a channel
+
+
+def _use() -> None:
+    global _used_in  # noqa: PLW0603 -- a process has one gRPC
+    _used_in = _used_in or os.getpid()
+
+
+def stranded() -> bool:
+    """Whether this process was forked from one that had used gRPC, which may then hang here for ever, lock in hand."""
+    return _used_in not in (None, os.getpid())
+
+
 def channel(address: str) -> grpc.Channel:
     """Return a channel for a synchronous client."""
+    _use()
     return grpc.insecure_channel(address, options=OPTIONS)
 
 
 def aio_channel(address: str) -> grpc.aio.Channel:
     """Return a channel for an asynchronous client."""
+    _use()
     return grpc.aio.insecure_channel(address, options=OPTIONS)
 
 

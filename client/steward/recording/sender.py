@@ -2,7 +2,7 @@
 The thread that sends: it alone owns the connection, the spool and the counts of a recorder.
 
 It looks into the queue `max_age` after something came into it, or when a batch is full. While the server is away or
-does not answer, what is in the queue goes into the spool.
+does not answer, what is in the queue goes into the spool; so it does where a fork left gRPC unusable.
 """
 
 import logging
@@ -26,7 +26,7 @@ from steward.recording.spool import Spool
 from steward.recording.tally import Tally
 from steward.recording.waiters import Waiters
 from steward.status import from_call
-from steward.transport import Retry, channel
+from steward.transport import Retry, channel, stranded
 from steward.types import FlushReport, Interaction, Receipt, RejectedRecord
 from steward.v1.ingest_pb2 import RecordInteractionsResponse
 
@@ -73,7 +73,8 @@ class Sender:
         self._closing: Close | None = None
         self._numbers = Numbers(life)
         self._hurry = 0  # entries of the queue that wait for no company
-        self._failures = 0  # on end
+        self._stranded = stranded()
+        self._failures = int(self._stranded)  # on end
         self._retry_at = 0.0  # s, monotonic
         self._look_at = 0.0  # s, monotonic: for what others left in the spool
         self._due_at = NEVER  # s, monotonic: when what waits has waited long enough
@@ -111,7 +112,9 @@ class Sender:
             self._due_at = now + self._settings.max_age
         times = [self._due_at, *(each.deadline for each in self._waiters.flushes)]
         times += [each.sent_at + DOUBT for each in self._flying.values() if now < each.sent_at + DOUBT]
-        if self._failures and self._waiting:
+        if self._stranded:
+            pass  # there is nothing to try again
+        elif self._failures and self._waiting:
             times.append(self._retry_at)
         elif not self._flying and not self._waiters.flushes and self._numbers.telling(self.intake.lost.total()):
             times.append(now)
@@ -167,12 +170,13 @@ class Sender:
         if self._due_at <= now:
             self._hurry, self._due_at = len(self.intake.queue), NEVER
         if self.spool is not None and self._look_at <= now:
-            self.spool.adopt()
+            if not self._stranded:
+                self.spool.adopt()
             self._look_at = now + LOOK
         if not self._waiters.flushes:  # which count on the next numbers for what is in the queue
             self._numbers.forgo_lost(self.intake.lost.total())
         doubted = self._doubted(now)
-        if not doubted and self._retry_at <= now:
+        if not doubted and self._retry_at <= now and not self._stranded:
             self._launch()
         if doubted or self._failures or self._waiters.saves or not self.intake.has_room:
             self._save(flying=doubted or bool(self._waiters.saves))
@@ -338,7 +342,8 @@ class Sender:
     def _answer(self, now: float) -> None:
         """Answer those whose time has come."""
         full = self.spool is None or bool(self.spool.error)
-        self._waiters.report(now, self._report, inherited=self.spool is not None and self.spool.waiting)
+        safe = self._stranded and self._saved
+        self._waiters.report(now, self._report, inherited=self.spool is not None and self.spool.waiting, safe=safe)
         self._waiters.make_room(room=self.intake.has_room, full=full)
         self._waiters.save(saved=self._saved, full=full)
 
@@ -376,7 +381,7 @@ class Sender:
         gone = errors.Cancelled("the recorder was closed before a receipt came")
         for reply in self._receipts.values():
             reply(gone)
-        self._waiters.report(math.inf, self._report, inherited=False)
+        self._waiters.report(math.inf, self._report, inherited=False, safe=True)
         self._waiters.make_room(room=False, full=True)
         for each in self._waiters.rooms:  # the patient ones
             each.reply(False)

@@ -23,9 +23,13 @@ class Waiters:
             for flush in self.flushes:
                 flush.left -= sum(number <= flush.upto for number in of_all)
 
-    def report(self, now: float, make: Callable[[], FlushReport], *, inherited: bool) -> None:
-        """Answer each flush whose time has come, with what *make* makes; *inherited* records may be left to send."""
-        due = [each for each in self.flushes if each.deadline <= now or _done(each, inherited=inherited)]
+    def report(self, now: float, make: Callable[[], FlushReport], *, inherited: bool, safe: bool) -> None:
+        """
+        Answer each flush whose time has come, with what *make* makes; *inherited* records may be left to send.
+
+        All have come when everything is *safe* on disk and will not be sent from here.
+        """
+        due = [each for each in self.flushes if safe or each.deadline <= now or _done(each, inherited=inherited)]
         for flush in due:
             self.flushes.remove(flush)
             flush.reply(make())
