@@ -300,8 +300,9 @@ class Sender:
         """Count *batch* as acknowledged, except for what is *refused*, by the index."""
         own, tally = batch.life is self._life, self.tally
         if own:
-            tally.acknowledged += len(batch.records) - len(refused)
+            # In this order: whoever reads the counters meanwhile must not see a record as both.
             tally.spooled -= len(batch.records) if batch.place is not None or batch.spooled else 0
+            tally.acknowledged += len(batch.records) - len(refused)
             self._waiters.settled(number for number, _ in batch.records)
         else:
             tally.replayed += len(batch.records) - len(refused)
