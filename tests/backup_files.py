@@ -6,18 +6,43 @@ import hashlib
 import importlib
 from contextlib import closing, suppress
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import zstandard
 
-from steward import Backup
+from steward import Backup, BackupReason
 from stewardd import manifest
 from stewardd.privacy import Redactor, load_key
 
 SQLITE: Any = importlib.import_module("sqlite3")
 with suppress(ImportError):
     SQLITE = importlib.import_module("pysqlite3.dbapi2")
+
+
+def backup(number: int, at: datetime, **changes: Any) -> Backup:
+    """Return a backup of a moment, the *number* of which makes its id."""
+    made = Backup(
+        id=f"{number:08}-0000-7000-8000-000000000000",
+        created_at=at,
+        reason=BackupReason.SCHEDULED,
+        stored_bytes=1,
+        stored_sha256="",
+        plain_bytes=1,
+        plain_sha256="",
+        tables=(),
+        newest_seq=0,
+        newest_recorded_at=None,
+        store="",
+        epoch="",
+        schema_version="",
+        program_version="",
+        sqlite_version="",
+        redaction_rules_version="",
+        key_fingerprint="",
+    )
+    return replace(made, **changes)
 
 
 def path_of(data: Path, backup: Backup) -> Path:

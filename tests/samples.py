@@ -36,6 +36,11 @@ def imported(row: int = 1, *, session: str = "", **changes: Any) -> ImportedInte
     return ImportedInteraction(row=row, interaction=interaction(**changes), session=session)
 
 
+def tampered(token: str) -> str:
+    """Return *token* with its first character, which is all of it content, made another one."""
+    return ("B" if token.startswith("A") else "A") + token[1:]
+
+
 def recorded(client: Client, *interactions: Interaction) -> list[Receipt]:
     """Record *interactions*, all of which must be good, and return their receipts."""
     outcomes = client.record_interactions(interactions)

@@ -46,7 +46,7 @@ from stewardd.backup import Backups
 from stewardd.privacy import Redactor
 from stewardd.rpc.work import Worker
 from stewardd.testing import running_server, wait
-from tests.backup_files import CHANGES, changed, opened, path_of, redactor, unpacked, wrong
+from tests.backup_files import CHANGES, backup, changed, opened, path_of, redactor, unpacked, wrong
 from tests.samples import NOON, interaction, recorded
 
 
@@ -293,24 +293,13 @@ def test_a_manifest_that_is_none_is_damaged(content: bytes) -> None:
 
 
 KEY = Redactor(bytes(32))
-SOME = Backup(
-    id=ids.mint(),
-    created_at=NOON,
+SOME = backup(
+    1,
+    NOON,
     reason=BackupReason.MANUAL,
-    stored_bytes=0,
-    stored_sha256="",
-    plain_bytes=1,
-    plain_sha256="",
     tables=(BackupTable("interaction", 1),),
     newest_seq=1,
     newest_recorded_at=NOON,
-    store="",
-    epoch="",
-    schema_version="",
-    program_version="",
-    sqlite_version="",
-    redaction_rules_version="",
-    key_fingerprint="",
 )
 
 

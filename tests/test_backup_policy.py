@@ -33,36 +33,13 @@ from stewardd.store import database
 from stewardd.store.facts import put
 from stewardd.store.times import micros
 from stewardd.testing import running_server
+from tests.backup_files import backup
 from tests.samples import interaction, recorded
 
 NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)
 LONG = int(os.environ.get("STEWARD_FAULT_CYCLES", "0")) > 0
 DAY = timedelta(days=1)
 BERLIN = ZoneInfo("Europe/Berlin")  # clocks go forward on 2026-03-29, back on 2026-10-25
-
-
-def backup(number: int, at: datetime, **changes: Any) -> Backup:
-    """Return a backup of a moment, the *number* of which makes its id."""
-    made = Backup(
-        id=f"{number:08}-0000-7000-8000-000000000000",
-        created_at=at,
-        reason=BackupReason.SCHEDULED,
-        stored_bytes=1,
-        stored_sha256="",
-        plain_bytes=1,
-        plain_sha256="",
-        tables=(),
-        newest_seq=0,
-        newest_recorded_at=None,
-        store="",
-        epoch="",
-        schema_version="",
-        program_version="",
-        sqlite_version="",
-        redaction_rules_version="",
-        key_fingerprint="",
-    )
-    return replace(made, **changes)
 
 
 PASSED = Verification(NOW, True, (), 0.1)

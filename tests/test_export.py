@@ -30,7 +30,7 @@ from steward.v1 import export_pb2, interaction_pb2
 from steward.v1.data_management_service_pb2_grpc import DataManagementServiceStub
 from stewardd.app import App
 from stewardd.testing import running_server
-from tests.samples import NOON, interaction, laid_out, recorded
+from tests.samples import NOON, interaction, laid_out, recorded, tampered
 
 Part = export_pb2.ExportInteractionsResponse
 
@@ -275,7 +275,7 @@ def test_a_token_of_something_else_is_refused(tmp_path: Path) -> None:
                 parts = list(stub.ExportInteractions(export_pb2.ExportInteractionsRequest()))
                 token = parts[1].batch.resume_token
                 tokens.append(token)
-                bad = [tokens[0] if number else token[:-2] + "AA", "x", token + "AA"]
+                bad = [tokens[0] if number else tampered(token), "x", token + "AA"]
                 requests = [export_pb2.ExportInteractionsRequest(resume_token=each) for each in bad]
                 requests.append(
                     export_pb2.ExportInteractionsRequest(

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -42,13 +43,17 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 def started(script: str, target: str, spool: Path) -> subprocess.Popen[str]:
     """Start the lines of *script* in a process of their own."""
     command = [sys.executable, "-c", START + script, target, str(spool)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True)
 
 
 def run(script: str, target: str, spool: Path) -> tuple[int, list[str]]:
     """Run the lines of *script* to their end; return the exit code, and what they said."""
     with started(script, target, spool) as process:
-        output, _ = process.communicate(timeout=600)  # a test has a time of its own
+        try:
+            output, _ = process.communicate(timeout=60)
+        finally:  # what it forked and hangs holds its output open
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     return process.returncode, output.splitlines()
 
 

@@ -21,7 +21,7 @@ from steward.v1.data_management_service_pb2_grpc import DataManagementServiceStu
 from stewardd import ingest
 from stewardd.app import App
 from stewardd.testing import Daemon, running_server
-from tests.samples import interaction, recorded
+from tests.samples import interaction, recorded, tampered
 
 DATA = "/steward.v1.DataManagementService/"
 PERSONAL = "jordan.doe@example.com"
@@ -158,7 +158,7 @@ def test_a_page_token_is_for_its_own_question(client: Client, stub: DataManageme
     refused = [
         lambda: stub.ListInteractions(ingest_pb2.ListInteractionsRequest(filter=fun, page_token=token)),
         lambda: stub.ListSessions(sessions_pb2.ListSessionsRequest(page_token=token)),
-        lambda: stub.ListInteractions(ingest_pb2.ListInteractionsRequest(page_token=token[:-1] + "_")),
+        lambda: stub.ListInteractions(ingest_pb2.ListInteractionsRequest(page_token=tampered(token))),
     ]
 
     assert 1 == len(again.interactions)

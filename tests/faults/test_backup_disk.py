@@ -6,9 +6,7 @@ The disks are tmpfs of the daemon's own, seen from here through /proc.
 
 import os
 import random
-import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,15 +15,14 @@ from steward import Backup, BackupReason, Client
 from steward.errors import Unavailable
 from steward.transport import Retry
 from stewardd.testing import Daemon
+from tests.faults.disks import Disk, mountable, mounting
 from tests.samples import interaction, recorded
 
 pytestmark = pytest.mark.faults
 
 LONG = int(os.environ.get("STEWARD_FAULT_CYCLES", "0")) > 0
-PAGE = 4096
 STEP = 4 if LONG else 64  # pages more room at a time
-MOUNT = 'mkdir -p "$0{0}" && mount -t tmpfs -o size=32m tmpfs "$0{0}"'
-MOUNTED = ("unshare", "-rm", "sh", "-c", f'{MOUNT.format("")} && {MOUNT.format("/backups")} && exec "$@"')
+MOUNTED = mounting("32m", "", "/backups")
 BACKUPS_FULL = ("BACKUP_STORAGE_FULL", "the disk that holds the backups is full: nothing was done")
 STORE_FULL = ("STORAGE_FULL", "the disk that holds the store is full: nothing was restored")
 
@@ -33,11 +30,7 @@ STORE_FULL = ("STORAGE_FULL", "the disk that holds the store is full: nothing wa
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """A data directory that a daemon under MOUNTED sees as a small disk, and the backups in it as another."""
-    made = tmp_path / "data"
-    tried = subprocess.run([*MOUNTED, str(made), "true"], capture_output=True, text=True, check=False)
-    if tried.returncode:
-        pytest.skip(f"NOTHING IS KNOWN OF BACKUPS ON A FULL DISK: a tmpfs cannot be mounted: {tried.stderr.strip()}")
-    return made
+    return mountable(MOUNTED, tmp_path / "data", "BACKUPS ON A FULL DISK")
 
 
 @pytest.fixture
@@ -50,29 +43,6 @@ def daemon(data: Path) -> Iterator[Daemon]:
 def client(daemon: Daemon) -> Iterator[Client]:
     with Client(daemon.target, retry=Retry(attempts=1)) as made:
         yield made
-
-
-class Disk:
-    """A disk of the daemon's, from outside."""
-
-    def __init__(self, daemon: Daemon, mounted: Path) -> None:
-        self._root = Path(f"/proc/{daemon.process.pid}/root{mounted}")
-        self._filler = self._root / "filler"
-
-    def fill(self, *, room: int) -> None:
-        """Leave *room*, in pages."""
-        with self._filler.open("wb", buffering=0) as file, suppress(OSError):
-            while True:
-                file.write(bytes(PAGE))
-        os.truncate(self._filler, self._filler.stat().st_size - room * PAGE)
-
-    def free(self) -> None:
-        """Make room again."""
-        self._filler.unlink()
-
-    def names(self) -> set[str]:
-        """Return what is on it."""
-        return {each.name for each in self._root.iterdir()}
 
 
 def filled(client: Client, *, rows: int) -> Backup:
@@ -98,7 +68,7 @@ def test_without_room_nothing_is_done_to_backups(daemon: Daemon, client: Client,
     However little room there is, making, verifying and restoring one meet BACKUP_STORAGE_FULL, leave nothing and leave
     the store alone, until there is enough and it is done.
     """
-    disk = Disk(daemon, data / "backups")
+    disk = Disk(daemon.process, data / "backups")
     made = filled(client, rows=100)
     calls: dict[str, Callable[[], object]] = {
         "create": client.create_backup,
@@ -130,7 +100,7 @@ def test_without_room_for_the_store_nothing_is_restored(daemon: Daemon, client: 
     """
     However little room the store's disk has, a restore meets STORAGE_FULL and changes nothing, until there is enough.
     """
-    disk = Disk(daemon, data)
+    disk = Disk(daemon.process, data)
     made = filled(client, rows=600)
     recorded(client, interaction(query="later"))
     names, rows = disk.names(), len(list(client.export_interactions()))

@@ -6,9 +6,7 @@ The disk is a tmpfs of the daemon's own, seen from here through /proc.
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import grpc
@@ -20,13 +18,13 @@ from steward.errors import Error, Unavailable
 from steward.transport import Retry
 from steward.types import ComponentStatus
 from stewardd.testing import Daemon
+from tests.faults.disks import Disk, mountable, mounting
 from tests.faults.journal import FILE, Journal, Verdict, audit
 
 pytestmark = pytest.mark.faults
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
-SIZE = "6m"
-MOUNTED = ("unshare", "-rm", "sh", "-c", f'mount -t tmpfs -o size={SIZE} tmpfs "$0" && exec "$@"')
+MOUNTED = mounting("6m")
 ROUNDS = 3
 TRIES = 10
 FULL = "the last commit failed: the disk that holds the store is full: nothing was stored"
@@ -37,12 +35,7 @@ MOST_BATCHES = 500  # any of which may be the one that finds the disk full
 @pytest.fixture
 def disk(tmp_path: Path) -> Path:
     """A directory that a daemon under MOUNTED sees as a small disk."""
-    made = tmp_path / "disk"
-    made.mkdir()
-    tried = subprocess.run([*MOUNTED, str(made), "true"], capture_output=True, text=True, check=False)
-    if tried.returncode:
-        pytest.skip(f"NOTHING IS KNOWN OF A FULL DISK: a tmpfs cannot be mounted here: {tried.stderr.strip()}")
-    return made
+    return mountable(MOUNTED, tmp_path / "disk", "A FULL DISK")
 
 
 @pytest.fixture
@@ -57,31 +50,12 @@ def client(daemon: Daemon) -> Iterator[Client]:
         yield made
 
 
-class Disk:
-    """The disk of a process under MOUNTED, from outside."""
-
-    def __init__(self, process: "subprocess.Popen[str]", mounted: Path) -> None:
-        self.root = Path(f"/proc/{process.pid}/root{mounted}")
-        self._filler = self.root / "filler"
-
-    def fill(self) -> None:
-        """Leave no room at all."""
-        with self._filler.open("ab", buffering=0) as file:
-            for size in (65536, 4096, 1):
-                with suppress(OSError):
-                    while True:
-                        file.write(bytes(size))
-
-    def free(self) -> None:
-        """Make room again."""
-        self._filler.unlink()
-
-    def copy(self, to: Path) -> Path:
-        """Copy the store of an idle daemon, whose disk goes when it does."""
-        to.mkdir()
-        for name in (FILE, f"{FILE}-wal"):
-            shutil.copyfile(self.root / "data" / name, to / name)
-        return to
+def copied(store: Path, to: Path) -> Path:
+    """Copy the store of an idle daemon, whose disk goes when it does."""
+    to.mkdir()
+    for name in (FILE, f"{FILE}-wal"):
+        shutil.copyfile(store / name, to / name)
+    return to
 
 
 def one() -> Interaction:
@@ -150,6 +124,6 @@ def test_a_full_disk_stops_the_writing_and_nothing_else(
         assert {} == failing(client)
         assert SERVING == next_status(daemon, other_than=NOT_SERVING)
     journal.close()
-    assert Verdict() == audit(held.copy(tmp_path / "copy"), journals)
+    assert Verdict() == audit(copied(held.root / "data", tmp_path / "copy"), journals)
     assert 0 == daemon.stop()
     assert os.listdir(disk) == []  # noqa: PTH208 -- it was on the daemon's own disk

@@ -17,12 +17,13 @@ from steward import Client, ExportFormat, Unavailable
 from steward.transport import Retry
 from stewardd.app import App
 from stewardd.testing import Daemon
+from tests.faults.disks import mountable, mounting
 from tests.samples import interaction, recorded
 
 pytestmark = pytest.mark.faults
 
 STEWARD = Path(sys.executable).parent / "steward"
-MOUNTED = ("unshare", "-rm", "sh", "-c", 'mount -t tmpfs -o size=24m tmpfs "$0" && exec "$@"')
+MOUNTED = mounting("24m")
 
 # Exports with too little room, looks what is there, makes room, goes on, and takes the file off the disk.
 SCRIPT = """
@@ -40,12 +41,7 @@ cp "$name" "$out"
 @pytest.fixture
 def disk(tmp_path: Path) -> Path:
     """A directory that a process under MOUNTED sees as a small disk."""
-    made = tmp_path / "disk"
-    made.mkdir()
-    tried = subprocess.run([*MOUNTED, str(made), "true"], capture_output=True, text=True, check=False)
-    if tried.returncode:
-        pytest.skip(f"NOTHING IS KNOWN OF EXPORTS ON A FULL DISK: a tmpfs cannot be mounted: {tried.stderr.strip()}")
-    return made
+    return mountable(MOUNTED, tmp_path / "disk", "EXPORTS ON A FULL DISK")
 
 
 def fill(client: Client) -> None:

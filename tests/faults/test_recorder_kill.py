@@ -22,9 +22,9 @@ from steward import Client, Recorder
 from steward.types import ComponentStatus
 from stewardd.testing import Daemon
 from tests.faults import recording
+from tests.faults.disks import Disk, mounting
 from tests.faults.journal import PATIENCE, ROOT, Verdict, audit, free_port, known
 from tests.faults.network import Network
-from tests.faults.test_disk import MOUNTED, Disk
 from tests.samples import interaction
 from tests.table_files import exported
 
@@ -40,7 +40,7 @@ MISSING_AT_ONCE = {"STEWARD_MISSING_SECONDS": "0"}
 def small_disk(at: Path) -> Iterator[Disk | None]:
     """Have a small disk, mounted *at* a place of a process that does nothing else; None where there may be none."""
     at.mkdir()
-    command = (*MOUNTED, str(at), "sh", "-c", "echo mounted; exec cat")
+    command = (*mounting("6m"), str(at), "sh", "-c", "echo mounted; exec cat")
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield Disk(process, at) if process.stdout.readline() == "mounted\n" else None
@@ -258,7 +258,7 @@ def test_a_recorder_keeps_its_word_through_all_faults(tmp_path: Path) -> None:
     if disk is None:
         print("NOTHING IS KNOWN OF A SPOOL ON A FULL DISK: a tmpfs cannot be mounted here")
     assert dict.fromkeys(lives, 0) == kept
-    assert 0 == len(ids) - len(stored)
+    assert (0, []) == (len(ids) - len(stored), short)
     assert set() == stored & {key for each in lives.values() for key in each.bad | each.dropped}
     assert [] == wrong
     assert set() == missing[rows[last]["recorder_id"]]  # it was not killed
