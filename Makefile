@@ -46,7 +46,7 @@ check: setup ## format, lint, types, contracts of imports and protos
 bench: setup ## speed, as JSON lines with ratios against baselines of the same run
 	@$(BIN)/python -m tests.benchmarks
 
-faults: setup ## 100 cycles of kill -9 under load, and the rest of the long fault tests
+faults: setup ## the long fault tests: some hundred cycles each of kill -9, cuts and full disks under load
 	@STEWARD_FAULT_CYCLES=100 $(BIN)/python -m pytest tests/faults tests/test_backup_policy.py -q -s -p no:randomly --timeout=3600
 
 lock: ## take the newest dependencies into .ci/constraints.txt

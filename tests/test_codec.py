@@ -2,6 +2,7 @@
 Messages to values and back, and errors to statuses and back.
 """
 
+import os
 import re
 from dataclasses import fields, replace
 from datetime import UTC, datetime
@@ -299,3 +300,21 @@ def test_minted_ids_differ() -> None:
 
     assert 1000 == len(minted)
     assert all(ids.parse(each) for each in minted)
+
+
+def test_a_child_mints_ids_of_its_own() -> None:
+    """
+    The random parts of ids of a forked child are not those of its parent, nor of another child.
+    """
+    minted = []
+    for _ in range(2):
+        back, forth = os.pipe()
+        if (child := os.fork()) == 0:
+            os.write(forth, ids.mint().encode())
+            os._exit(0)
+        os.close(forth)
+        with os.fdopen(back, encoding="ascii") as file:
+            minted.append(file.read()[15:])
+        os.waitpid(child, 0)
+
+    assert 3 == len({*minted, ids.mint()[15:]} - {""})

@@ -1,12 +1,13 @@
 """
 Interaction ids: UUIDv7, minted by whoever records.
 
-Pure but for the clock and the system's randomness. The layout is that of RFC 9562, section 5.7. The standard library
+Pure but for the clock and chance. The layout is that of RFC 9562, section 5.7. The standard library
 has one from Python 3.14 on; this one is needed anyway for ids made from a row instead of from chance.
 """
 
 import hashlib
 import os
+import random
 import re
 import time
 
@@ -17,9 +18,16 @@ _CANONICAL = re.compile(
 _VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
 
 
+# Seeded by the system, and anew in the child of a fork. To ask the system each time would let go of Python's lock each
+# time, and who records would wait for who sends. The ids are unique, and no secrets.
+_chance = random.Random()  # noqa: S311
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_chance.seed)
+
+
 def mint() -> str:
     """Return a new id, later ones sorting after earlier ones to the millisecond."""
-    return _format(time.time_ns() // 1_000_000, os.urandom(10))
+    return _format(time.time_ns() // 1_000_000, _chance.getrandbits(80).to_bytes(10, "big"))
 
 
 def derive(milliseconds: int, content: bytes) -> str:
