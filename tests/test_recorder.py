@@ -208,6 +208,29 @@ def test_what_the_server_refuses_is_told_once_and_kept_apart(server: App, tmp_pa
     assert 1 == kept.read_text(encoding="utf-8").count(bad)
 
 
+def test_what_another_left_and_is_refused_is_told_but_not_reported(tmp_path: Path) -> None:
+    """
+    The report is of what the recorder itself was handed; a refused record of another's goes to the callback.
+    """
+    told: list[RejectedRecord] = []
+    port = free_port()
+    with Recorder(f"127.0.0.1:{port}", spool=tmp_path / "spool") as first:
+        bad = first.record(interaction(user_rating=7.0))
+        first.close()
+
+    with (
+        Daemon(tmp_path / "data", listen=f"127.0.0.1:{port}") as daemon,
+        Recorder(daemon.target, spool=tmp_path / "spool", on_rejected=told.append) as second,
+    ):
+        while not told:
+            time.sleep(0.02)
+        second.record(interaction())
+        report = second.flush()
+
+    assert [bad] == [each.interaction_id for each in told]
+    assert FlushReport(acknowledged=1, pending=0, spooled=0, rejected=(), dropped=0) == report
+
+
 def test_what_no_message_can_hold_is_rejected(recorder: Recorder) -> None:
     """
     A record that cannot even be sent is refused like any, with its field.

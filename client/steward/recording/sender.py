@@ -317,8 +317,9 @@ class Sender:
     def _refuse(self, number: int, interaction: Interaction, error: errors.Error, *, own: bool) -> None:
         """Tell, once, that *interaction* is refused for good."""
         rejected = RejectedRecord(interaction.interaction_id, batches.why(error))
-        self.tally.refused += own
-        self.tally.rejected.append(rejected)
+        if own:
+            self.tally.refused += 1
+            self.tally.rejected.append(rejected)
         if self.spool is not None:
             self.spool.reject(interaction, rejected.reason)
         if own and number in self._receipts:

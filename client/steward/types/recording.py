@@ -51,7 +51,7 @@ class FlushReport:
     acknowledged: int  # the server has them on disk
     pending: int  # in memory only, as yet
     spooled: int  # on this machine's disk, to be sent later
-    rejected: tuple[RejectedRecord, ...]  # refused for good: the latest 1000
+    rejected: tuple[RejectedRecord, ...]  # refused for good: the latest 1000 of them
     dropped: int  # lost, for the reasons that the counters tell
 
 
