@@ -16,9 +16,9 @@ from steward.types import Backup, BackupPhase, BackupProgress
 T = TypeVar("T")
 Steps = Generator[BackupProgress, None, T]
 
-# One thread compresses while this one digests: with two, on two cores, the slowest of those who record meanwhile wait twice
-# as long as without a backup. Level 2 takes one as long as level 3 takes two, for a tenth more on disk. Less is under way at
-# a time than there would be by itself, which halves the memory.
+# One thread compresses while this one digests: with two, on two cores, the slowest of those who record meanwhile wait
+# twice as long as without a backup. Level 2 takes one as long as level 3 takes two, for a tenth more on disk. Less is
+# under way at a time than there would be by itself, which halves the memory.
 _COMPRESSION = zstandard.ZstdCompressionParameters.from_level(2, threads=1, job_size=2**20)
 _WINDOW = 2**27  # bytes: the most that zstd's own command unpacks by default
 _SIP = 64 * 1024  # bytes of it at a time
