@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import random
+import signal
 import struct
 import sys
 import threading
@@ -27,6 +28,7 @@ from hypothesis import strategies as st
 
 from steward import (
     Backup,
+    BackupPhase,
     BackupProgress,
     BackupReason,
     Client,
@@ -41,8 +43,8 @@ from steward import (
 )
 from steward.types import BackupTable
 from steward.v1 import backup_pb2
-from stewardd import manifest
-from stewardd.backup import Backups
+from stewardd import manifest, packing
+from stewardd.backup import Backups, finished
 from stewardd.privacy import Redactor
 from stewardd.rpc.work import Worker
 from stewardd.testing import running_server, wait
@@ -633,3 +635,39 @@ def test_a_stop_ends_what_is_under_way() -> None:
         return [*reasons, caught.value.reason]
 
     assert ["STOPPING", "STOPPING"] == wait(story())
+
+
+def test_a_backup_whose_program_is_ended_says_so(tmp_path: Path) -> None:
+    """When the program that compresses is killed, that is told as what may be tried again, not as a whole backup."""
+    (tmp_path / "plain").touch()
+    os.truncate(tmp_path / "plain", 8 * 2**30)
+    with (tmp_path / "plain").open("rb") as plain, (tmp_path / "packed").open("wb") as packed:
+        steps = packing.pack(plain, packed)
+        first = next(steps)
+        (child,) = children(os.getpid())
+        os.kill(child, signal.SIGKILL)
+        with pytest.raises(Unavailable, match="the program that packs backups was ended") as raised:
+            finished(steps)
+
+    assert BackupProgress(BackupPhase.PACKING, 0, 8 * 2**30) == first
+    assert "STORE_UNAVAILABLE" == raised.value.reason
+    assert [] == children(os.getpid())
+
+
+def test_a_backup_that_is_given_up_ends_its_program(tmp_path: Path) -> None:
+    """Who closes the steps of a backup leaves no program behind."""
+    (tmp_path / "plain").touch()
+    os.truncate(tmp_path / "plain", 8 * 2**30)
+    with (tmp_path / "plain").open("rb") as plain, (tmp_path / "packed").open("wb") as packed:
+        steps = packing.pack(plain, packed)
+        next(steps)
+        steps.close()
+
+    assert [] == children(os.getpid())
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that *pid* has begun and not seen the end of, but for those of exports."""
+    listed = (each.read_text() for each in Path(f"/proc/{pid}/task").glob("*/children"))
+    found = [int(each) for line in listed for each in line.split()]
+    return [each for each in found if b"stewardd.packer" in Path(f"/proc/{each}/cmdline").read_bytes()]

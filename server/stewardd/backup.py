@@ -108,8 +108,9 @@ class Backups:
             yield BackupProgress(BackupPhase.COPYING, 0, size)
             copies.take(store, plain)
             found = copies.contents(plain)
-            with packed.open("wb") as file:
-                sizes = yield from packing.pack(plain, file)
+            with plain.open("rb") as source, packed.open("wb") as file:
+                sizes = yield from packing.pack(source, file)
+                file.seek(sizes["stored_bytes"])
                 made = Backup(
                     id=key,
                     created_at=now,

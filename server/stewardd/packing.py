@@ -1,95 +1,69 @@
 """
 How a store's file is compressed into a backup, and out of it again, with the digests of both.
 
-Reads and writes files that it is given; opens but the one that it packs.
+The work is done by a program of its own, `packer`: in the server's process, Python's lock would change hands so often
+that the slowest of those who record meanwhile waited several times as long.
 """
 
-import hashlib
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Generator
-from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-import zstandard
-
+from steward.errors import Unavailable
 from steward.types import Backup, BackupPhase, BackupProgress
 
 T = TypeVar("T")
 Steps = Generator[BackupProgress, None, T]
 
-# One thread compresses while this one digests: with two, on two cores, the slowest of those who record meanwhile wait
-# twice as long as without a backup. Level 2 takes one as long as level 3 takes two, for a tenth more on disk. Less is
-# under way at a time than there would be by itself, which halves the memory.
-_COMPRESSION = zstandard.ZstdCompressionParameters.from_level(2, threads=1, job_size=2**20)
-_WINDOW = 2**27  # bytes: the most that zstd's own command unpacks by default
-_SIP = 64 * 1024  # bytes of it at a time
-_BLOCK = 4 * 1024 * 1024  # bytes at a time: each change of hands of Python's lock may hold those up who record
 
+def pack(plain: BinaryIO, packed: BinaryIO) -> Steps[dict[str, Any]]:
+    """
+    Compress *plain* into *packed*; return the sizes and digests of both.
 
-def pack(plain: Path, packed: BinaryIO) -> Steps[dict[str, Any]]:
-    """Compress *plain* into *packed*; return the sizes and digests of both."""
-    before, after = hashlib.sha256(), hashlib.sha256()
-    size, done, stored = plain.stat().st_size, 0, 0
-    compressor = zstandard.ZstdCompressor(compression_params=_COMPRESSION).compressobj(size=size)
-    with plain.open("rb", buffering=0) as file:
-        while True:
-            yield BackupProgress(BackupPhase.PACKING, done, size)
-            block = file.read(_BLOCK)
-            piece = compressor.compress(block) if block else compressor.flush()
-            before.update(block)
-            after.update(piece)
-            packed.write(piece)
-            done, stored = done + len(block), stored + len(piece)
-            if not block:
-                break
-    return {
-        "plain_bytes": done,
-        "plain_sha256": before.hexdigest(),
-        "stored_bytes": stored,
-        "stored_sha256": after.hexdigest(),
-    }
+    Raises: OSError when there is no room, Unavailable when the program that does it was ended.
+    """
+    size = os.fstat(plain.fileno()).st_size
+    return (yield from _done_by("pack", source=plain, target=packed, phase=BackupPhase.PACKING, size=size))
 
 
 def unpack(packed: BinaryIO, plain: BinaryIO, backup: Backup) -> Steps[str]:
-    """Write what *packed* unpacks to into *plain*; return what is wrong with it, '' when it is what *backup* says."""
-    before: Any = _Digested(packed, backup.stored_bytes)
-    after, done = hashlib.sha256(), 0
-    with zstandard.ZstdDecompressor(max_window_size=_WINDOW).stream_reader(before, read_size=_SIP) as reader:
-        while True:
-            yield BackupProgress(BackupPhase.UNPACKING, done, backup.plain_bytes)
-            try:
-                block = reader.read(_BLOCK)
-            except zstandard.ZstdError:
-                return "its content cannot be unpacked"
-            if not block:
-                break
-            done += len(block)
-            if done > backup.plain_bytes:
-                return "it unpacks to more than its manifest says"
-            after.update(block)
-            plain.write(block)
-    while before.read(_BLOCK):
-        pass
-    if before.hexdigest() != backup.stored_sha256:
+    """
+    Write what *packed* unpacks to into *plain*; return what is wrong with it, '' when it is what *backup* says.
+
+    Raises: as `pack`.
+    """
+    sizes = (backup.stored_bytes, backup.plain_bytes)
+    size = backup.plain_bytes
+    found = yield from _done_by("unpack", *sizes, source=packed, target=plain, phase=BackupPhase.UNPACKING, size=size)
+    if "problem" in found:
+        return str(found["problem"])
+    if found["stored_sha256"] != backup.stored_sha256:
         return "its content is not what was stored"
-    if (done, after.hexdigest()) != (backup.plain_bytes, backup.plain_sha256):
+    if (found["plain_bytes"], found["plain_sha256"]) != (backup.plain_bytes, backup.plain_sha256):
         return "it unpacks to something else than was packed"
     return ""
 
 
-class _Digested:
-    """The first bytes of a file, with the digest of those that were read."""
-
-    def __init__(self, file: BinaryIO, size: int) -> None:
-        file.seek(0)
-        self._file = file
-        self._left = size
-        self._digest = hashlib.sha256()
-
-    def read(self, size: int) -> bytes:
-        block = self._file.read(min(size, self._left))
-        self._left -= len(block)
-        self._digest.update(block)
-        return block
-
-    def hexdigest(self) -> str:
-        return self._digest.hexdigest()
+def _done_by(
+    *arguments: object, source: BinaryIO, target: BinaryIO, phase: BackupPhase, size: int
+) -> Steps[dict[str, Any]]:
+    """Have the program do it, of whose *size* bytes it tells how many are done; return the object that it ends with."""
+    command = [sys.executable, "-P", "-m", "stewardd.packer", *map(str, arguments)]
+    with subprocess.Popen(command, stdin=source, stdout=target, stderr=subprocess.PIPE) as process:  # noqa: S603 -- ours
+        assert process.stderr is not None
+        try:
+            for line in process.stderr:
+                said = json.loads(line)
+                if isinstance(said, int):
+                    yield BackupProgress(phase, said, size)
+                elif "errno" in said:
+                    raise OSError(said["errno"], os.strerror(said["errno"]))
+                else:
+                    found: dict[str, Any] = said
+                    return found
+        finally:
+            process.kill()
+    raise Unavailable("the program that packs backups was ended", reason="STORE_UNAVAILABLE", retry_after=1.0)
