@@ -7,10 +7,10 @@ SOURCES := $(shell find protos -name '*.proto') protos/hatch_build.py client/ste
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check bench faults clean lock
+.PHONY: help setup run demo test check bench bench-rivals faults clean lock
 
 help: ## list the targets
-	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-15s %s\n", $$1, $$2}'
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-19s %s\n", $$1, $$2}'
 
 $(VENV)/ready: pyproject.toml .ci/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Steward needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
@@ -45,6 +45,9 @@ check: setup ## format, lint, types, contracts of imports and protos
 
 bench: setup ## speed, as JSON lines with ratios against baselines of the same run
 	@$(BIN)/python -m tests.benchmarks
+
+bench-rivals: setup ## a record beside Langfuse and Arize Phoenix; once, installs them from PyPI into build/rivals, 0.9 GB
+	@$(BIN)/python -m tests.benchmarks.rivals
 
 faults: setup ## the long fault tests: some hundred cycles each of kill -9, cuts and full disks under load
 	@STEWARD_FAULT_CYCLES=100 $(BIN)/python -m pytest tests/faults tests/test_backup_policy.py -q -s -p no:randomly --timeout=3600

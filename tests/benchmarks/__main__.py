@@ -2,7 +2,6 @@
 Runs the cases, one JSON object a line. With names as arguments, only those.
 """
 
-import json
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.benchmarks import alerts, backup, export, figures, record, recorder, start
+from tests.benchmarks.lines import show
 from tests.benchmarks.load import run
 
 Lines = Mapping[str, Any] | Sequence[Mapping[str, Any]]  # one, or several
@@ -34,11 +34,7 @@ async def main(names: list[str]) -> None:
             with TemporaryDirectory(prefix="steward-bench-") as scratch:
                 found = await case(Path(scratch))
             for line in [found] if isinstance(found, Mapping) else found:
-                print(json.dumps({name: _short(value) for name, value in line.items()}), flush=True)
-
-
-def _short(value: object) -> object:
-    return float(f"{value:.4g}") if isinstance(value, float) else value
+                show(line)
 
 
 run(main(sys.argv[1:]))

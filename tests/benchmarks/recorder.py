@@ -12,36 +12,23 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from time import perf_counter_ns
 from typing import Any
 
 from steward import Interaction, Recorder
 from steward.transport import aio_channel
 from steward.v1.data_management_service_pb2_grpc import DataManagementServiceStub
 from stewardd.testing import Daemon
-from tests.benchmarks.load import drive, percentile
+from tests.benchmarks.load import drive
+from tests.benchmarks.loop import FIELDS, LOOPS, cost, fields
 from tests.benchmarks.samples import batches
 
-CALLS = 20_000
-PACE = 0.0005  # s between records of the paced loop
-PACED = 4_000
 ROUNDS = 5
 BATCH = 1000
 BATCHES = 20  # a round
 QUEUED = 100_000
 GONE = "127.0.0.1:1"
-FIELDS: dict[str, Any] = {
-    "session_id": "session-1",
-    "user_role": "Software Developer",
-    "query": "How does the RAG engine work, and what does it cost to run it?",
-    "query_type": "technical",
-    "response_time_seconds": 1.5,
-    "response_length": 900,
-    "success": True,
-}
 
 
 async def recorder(data: Path) -> list[dict[str, Any]]:
@@ -55,41 +42,20 @@ async def recorder(data: Path) -> list[dict[str, Any]]:
 def _costs(target: str, data: Path) -> list[dict[str, Any]]:
     found = []
     for server, address in (("there", target), ("gone", GONE)):
-        for loop, calls, pace in (("paced", PACED, PACE), ("tight", CALLS, 0.0)):
-            nothing = _timed(_nothing, calls=calls, pace=pace)
+        for loop, (calls, pace) in LOOPS.items():
             with Recorder(address, spool=data / "spool") as opened:
-                took = _timed(opened.record, calls=calls, pace=pace)
+                took = cost(opened.record, calls=calls, pace=pace)
             found.append(
                 {
                     "case": "recorder_record",
                     "server": server,
                     "loop": loop,
-                    "p50_us": median(took),
-                    "p99_us": percentile(took, 99),
-                    "mean_us": sum(took) / len(took),
-                    "noop_p50_us": median(nothing),  # what the machine takes for a call that does nothing
-                    "noop_p99_us": percentile(nothing, 99),
+                    **took,
                     "p50_at_most": 10.0,
                     "p99_at_most": 20.0,
                 }
             )
     return found
-
-
-def _nothing(**_: Any) -> None:
-    """Do nothing."""
-
-
-def _timed(record: Callable[..., object], *, calls: int, pace: float) -> list[float]:
-    """Call *record* so many times, *pace* seconds apart, with the fields; return what each took, in microseconds."""
-    took = []
-    for _ in range(calls):
-        started = perf_counter_ns()
-        record(**FIELDS)
-        took.append((perf_counter_ns() - started) / 1000)
-        if pace:
-            time.sleep(pace)
-    return took
 
 
 async def _rates(target: str, data: Path) -> dict[str, Any]:
@@ -101,7 +67,7 @@ async def _rates(target: str, data: Path) -> dict[str, Any]:
             rows = range(index * BATCH * BATCHES, (index + 1) * BATCH * BATCHES)
             run = await drive(stub.RecordInteractions, batches(rows, size=BATCH), in_flight=3)
             plain.append(run.per_s * BATCH)
-        ours.append(await asyncio.to_thread(_sustained, target, data))
+        ours.append(await asyncio.to_thread(sustained, target, data, records=BATCH * BATCHES))
     return {
         "case": "recorder_rate",
         "rows_per_s": median(ours),
@@ -111,9 +77,9 @@ async def _rates(target: str, data: Path) -> dict[str, Any]:
     }
 
 
-def _sustained(target: str, data: Path) -> float:
+def sustained(target: str, data: Path, *, records: int) -> float:
     """Return how many interactions a second come to the server's disk."""
-    made = [Interaction(**{**FIELDS, "session_id": f"session-{number // 8}"}) for number in range(BATCH * BATCHES)]
+    made = [Interaction(**fields(number)) for number in range(records)]
     with Recorder(target, spool=data / "spool") as opened:
         started = time.perf_counter()
         for each in made:
