@@ -6,6 +6,7 @@ are still measured.
 """
 
 import json
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -120,4 +121,5 @@ def main(rivals: Mapping[str, Measure]) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started ends too
     sys.exit(main({name: RIVALS[name] for name in sys.argv[1:] or RIVALS}))
