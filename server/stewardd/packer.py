@@ -108,7 +108,8 @@ class _Digested:
 
 
 def _say(what: object) -> None:
-    print(json.dumps(what), file=sys.stderr, flush=True)
+    sys.stderr.write(f"{json.dumps(what)}\n")
+    sys.stderr.flush()
 
 
 def _main(kind: str, *sizes: str) -> None:
