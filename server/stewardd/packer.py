@@ -118,7 +118,7 @@ def _main(kind: str, *sizes: str) -> None:
         signal.signal(each, signal.SIG_IGN)
     with open(0, "rb", buffering=0) as source, open(1, "wb") as target:
         source.seek(0)
-        steps = {"pack": pack, "unpack": unpack}[kind](source, target, *map(int, sizes))
+        steps = pack(source, target) if kind == "pack" else unpack(source, target, *map(int, sizes))
         try:
             while True:
                 try:
