@@ -51,6 +51,7 @@ def take(store: Path, target: Path) -> None:
 def contents(path: Path, *, shared: bool = False) -> Contents:
     """Look into the copy at *path*, or into a store that is *shared*. Raises: Unavailable when it cannot be read."""
     with _reading(path, shared=shared) as db:
+        db.execute_sql("PRAGMA cache_size=-2048")  # KiB: it comes by each page but once
         names = [name for (name,) in db.execute_sql(_TABLES)]
         newest = db.execute_sql("SELECT recorded_at FROM interaction ORDER BY seq DESC LIMIT 1").fetchone()
         handed_out = db.execute_sql("SELECT seq FROM sqlite_sequence WHERE name = 'interaction'").fetchone()
