@@ -566,6 +566,81 @@ def test_what_was_dropped_is_told_to_the_server(server: App, client: Client) -> 
     assert (4, 7, []) == (report.acknowledged, report.dropped, missing(client))
 
 
+def test_a_close_tells_what_never_comes(server: App, client: Client, tmp_path: Path) -> None:
+    """
+    What is refused or dropped just before the end has been told to the server when the recorder is closed.
+    """
+    with Recorder(server.target, spool=tmp_path, name="refused", max_age=60) as recorder:
+        recorder.record_now(interaction())
+        for _ in range(2):
+            recorder.record(interaction(query="\ud800"))
+    with Recorder(server.target, spool=False, overflow="drop", queue_records=3, name="dropped", max_age=60) as recorder:
+        fill(recorder, 10)
+
+    assert ([(3, 2), (10, 7)], []) == (known(client), missing(client))
+    assert [] == [each for each in files(tmp_path) if each.suffix == ".spool"]
+
+
+def test_what_a_close_cannot_tell_is_told_by_who_replays(tmp_path: Path) -> None:
+    """
+    Numbers of what was refused, and of what found no room, in the queue or at the close, are left in the spool.
+    """
+    port, spool = free_port(), tmp_path / "spool"
+    first = Recorder(f"127.0.0.1:{port}", spool=spool, spool_bytes=10_000, queue_records=10, name="first")
+    for query in ("a", "\ud800", "b"):
+        first.record(interaction(query=query))
+    first.flush(timeout=0.5)
+    fill(first, 100)
+    recorded, report = first.counters().recorded, first.close(timeout=1)
+    size = sum(each.stat().st_size for each in files(spool))
+    with (
+        Daemon(tmp_path / "data", listen=f"127.0.0.1:{port}") as daemon,
+        Client(daemon.target) as client,
+        Recorder(daemon.target, spool=spool, name="second"),
+    ):
+        while any(each.suffix == ".spool" for each in files(spool)):
+            time.sleep(0.02)
+        told, gaps = known(client), missing(client)
+
+    assert 103 == recorded
+    assert {"SPOOL_FULL", "CLOSED"} == first.counters().dropped.keys()
+    assert ([(103, 1 + report.dropped)], []) == (told, gaps)
+    assert size <= 10_000
+
+
+def test_what_a_close_cannot_tell_again_stays_in_one_file(tmp_path: Path) -> None:
+    """
+    However often recorders come and go while the server is away, what is left to be told does not grow.
+    """
+    for _ in range(2):
+        with Recorder(GONE, spool=tmp_path) as recorder:
+            recorder.record(interaction(query="\ud800"))
+    before = files(tmp_path)
+    for _ in range(3):
+        with Recorder(GONE, spool=tmp_path) as recorder:
+            recorder.flush(timeout=0.3)
+    both = [each for each in before if each.suffix == ".spool"]
+
+    assert 2 == len(both)
+    assert before == files(tmp_path)
+
+
+def test_what_is_refused_of_anothers_is_told_under_its_numbers(tmp_path: Path) -> None:
+    """
+    Whoever sends what another left also tells, at the latest when it closes, which of that never comes.
+    """
+    port, spool = free_port(), tmp_path / "spool"
+    told: list[RejectedRecord] = []
+    with Recorder(f"127.0.0.1:{port}", spool=spool, name="first") as first:
+        for size in (10, 10, 9_000_000):
+            first.record(interaction(query="x" * size))
+    with Daemon(tmp_path / "data", listen=f"127.0.0.1:{port}") as daemon, Client(daemon.target) as client:
+        with Recorder(daemon.target, spool=spool, name="second", on_rejected=told.append):
+            while not told:
+                time.sleep(0.001)
+        assert ([(3, 1)], []) == (known(client), missing(client))
+
+
 def test_a_replay_goes_under_the_numbers_of_before(tmp_path: Path) -> None:
     """
     What one recorder spooled and another sends closes the gaps of the first, and each keeps its own numbers.

@@ -139,6 +139,24 @@ def test_what_is_taken_over_keeps_its_numbering(tmp_path: Path) -> None:
     assert (OTHER, records(1, 2)) == (batch.life, batch.records)
 
 
+def test_numbers_that_never_come_wait_for_who_replays(tmp_path: Path) -> None:
+    """
+    What is left to be told of a life comes back under it, some at a time, and its file goes when that is told.
+    """
+    forgone = [(2 * each, 2 * each) for each in range(1, 1501)]
+    assert opened(tmp_path, OTHER).leave(OTHER, forgone)
+    spool = opened(tmp_path)
+    spool.adopt()
+    found = []
+    while (batch := spool.next(1000, 1 << 20)) is not None:
+        assert (OTHER, 0) == (batch.life, len(batch.records))
+        found += [list(batch.kept)]
+        settle(spool, batch)
+
+    assert [forgone[:1000], forgone[1000:]] == found
+    assert [] == list(tmp_path.iterdir())
+
+
 def test_only_the_user_may_read_it(tmp_path: Path) -> None:
     """
     Files are 0600 and directories 0700, whatever the umask is.
@@ -201,14 +219,14 @@ def test_what_is_damaged_stays_for_the_operator(tmp_path: Path, at: int) -> None
     """
     A file with a flipped bit in the middle is read up to there, and kept under another name.
     """
-    path = left(tmp_path, *range(10))
+    path = left(tmp_path, *range(1, 11))
     data = bytearray(path.read_bytes())
     data[at] ^= 1
     path.write_bytes(data)
     spool = opened(tmp_path)
     spool.adopt()
 
-    assert list(range(9))[: 0 if at > 0 else 8] == replayed(spool)
+    assert list(range(1, 10))[: 0 if at > 0 else 8] == replayed(spool)
     assert [path.with_suffix(".damaged").name] == [each.name for each in tmp_path.iterdir()]
 
 

@@ -6,7 +6,7 @@ they are. Pure: no clock, no disk, no network.
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ METHOD = "/steward.v1.DataManagementService/RecordInteractions"
 LONG = 30.0  # s to wait at least where a person has to do something first
 
 Record = tuple[int, bytes]  # its number in its recorder's life, and its message
+Range = tuple[int, int]  # numbers from the first to the last, both in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,15 @@ class Batch:
     place: Place | None = None  # when they come from the spool
     spooled: bool = False  # whether they are in the spool too, since no answer came for so long
     sent_at: float = 0.0  # s, monotonic
-    forgone: Sequence[int] = ()  # numbers of its life that never come, told with it
+    kept: Sequence[Range] = ()  # numbers of its life that never come, not told yet, that come from the spool with it
+    forgone: Sequence[Range] = ()  # numbers of its life that never come, told with it
 
     def parts(self, most: int) -> "list[Batch]":
         """Return it as several, of *most* records each."""
         starts = range(0, len(self.records), most)
-        return [Batch(self.life, self.records[start : start + most], self.place) for start in starts]
+        found = [Batch(self.life, self.records[start : start + most], self.place) for start in starts]
+        found[0].kept = self.kept
+        return found
 
 
 def message(interaction: Interaction, recorded_at: int) -> bytes:
@@ -78,25 +82,29 @@ def request(batch: Batch, numbering: ingest_pb2.Numbering | None) -> bytes:
 
 def numbered(batch: Batch, *, issued: int) -> ingest_pb2.Numbering:
     """Return the numbering of *batch*, of whose life at least so many numbers were *issued*."""
-    numbers = [number for number, _ in batch.records]
+    told = ranges(number for number, _ in batch.records)
     return ingest_pb2.Numbering(
         recorder_id=batch.life.id,
         recorder_name=batch.life.name,
-        numbers=ranges(numbers),
-        issued=max([issued, *numbers, *batch.forgone]),
-        forgone=ranges(batch.forgone),
+        numbers=_messages(told),
+        issued=max([issued, *(last for _, last in (*told, *batch.forgone))]),
+        forgone=_messages(batch.forgone),
     )
 
 
-def ranges(numbers: Sequence[int]) -> list[ingest_pb2.NumberRange]:
-    """Return *numbers*, in their order, as ranges with both ends included."""
-    found: list[ingest_pb2.NumberRange] = []
+def ranges(numbers: Iterable[int]) -> list[Range]:
+    """Return *numbers*, in their order, as ranges."""
+    found: list[Range] = []
     for number in numbers:
-        if found and found[-1].last + 1 == number:
-            found[-1].last = number
+        if found and found[-1][1] + 1 == number:
+            found[-1] = found[-1][0], number
         else:
-            found.append(ingest_pb2.NumberRange(first=number, last=number))
+            found.append((number, number))
     return found
+
+
+def _messages(given: Iterable[Range]) -> list[ingest_pb2.NumberRange]:
+    return [ingest_pb2.NumberRange(first=first, last=last) for first, last in given]
 
 
 def _varint(value: int) -> bytes:

@@ -83,8 +83,7 @@ def _state(path: Path) -> State:
 def _records(path: Path) -> int:
     fd = os.open(path, os.O_RDONLY)
     try:
-        found = sum(1 for _ in frames(fd, 0, path.stat().st_size))
-        return max(found - 1, 0)  # but for the header
+        return sum(number > 0 for number, _, _ in frames(fd, 0, path.stat().st_size))
     finally:
         os.close(fd)
 

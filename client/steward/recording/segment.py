@@ -3,6 +3,7 @@ A file of the spool: records in the order in which they came, each with its leng
 
     frame   length of the message (4 bytes), CRC-32 of the rest (4), number (8), message; little-endian
     header  the first frame: number 0, and whose numbering it is, as JSON
+    forgone any other frame of number 0: numbers that never come, as JSON: [[first, last], ...]
 
 Whoever holds the file locked may write, read or remove it. The kernel lets go of the lock when its holder dies. A frame
 that a crash cut off at the end is left out.
@@ -18,7 +19,7 @@ from typing import Self
 
 from steward import ids
 from steward.disk import sync_directory
-from steward.recording.batches import Life, Record
+from steward.recording.batches import Life, Range, Record
 
 SUFFIX = ".spool"
 DAMAGED = ".damaged"
@@ -112,7 +113,13 @@ class Segment:
 
     def append(self, records: Sequence[Record]) -> None:
         """Write *records*, all or none; they are on disk when this returns. Raises: OSError."""
-        data = b"".join(frame(number, message) for number, message in records)
+        self._append(b"".join(frame(number, message) for number, message in records))
+
+    def forgo(self, ranges: Sequence[Range]) -> None:
+        """Write that the numbers in *ranges* never come; that is on disk when this returns. Raises: OSError."""
+        self._append(frame(0, json.dumps(ranges).encode()))
+
+    def _append(self, data: bytes) -> None:
         try:
             _write(self._fd, data, at=self.size)
             os.fdatasync(self._fd)
@@ -121,21 +128,22 @@ class Segment:
             raise
         self.size += len(data)
 
-    def read(self, most: int, size: int) -> tuple[list[Record], int]:
-        """Return up to *most* records of about *size* bytes from the position on, and where they end."""
-        found, end = [], self.position
+    def read(self, most: int, size: int) -> tuple[list[Record], list[Range], int]:
+        """Return up to *most* records of about *size* bytes from the position on, what is forgone, and their end."""
+        found: list[Record] = []
+        forgone: list[Range] = []
+        end = self.position
         for number, message, after in frames(self._fd, self.position, self.size):
-            found.append((number, message))
             end = after
+            if number == 0:
+                forgone = [(first, last) for first, last in json.loads(message)]
+                break
+            found.append((number, message))
             if len(found) >= most or end - self.position >= size:
                 break
-        if not found and end < self.size:
+        if end == self.position and end < self.size:
             self.damaged = not self._torn(end)
-        return found, end
-
-    def records(self) -> int:
-        """Return how many records are in it."""
-        return sum(1 for _ in frames(self._fd, self.position, self.size))
+        return found, forgone, end
 
     def finish(self) -> None:
         """Remove it, as all in it is settled; what cannot be read stays, under another name."""

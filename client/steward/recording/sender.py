@@ -180,6 +180,8 @@ class Sender:
             self._launch()
         if doubted or self._failures or self._waiters.saves or not self.intake.has_room:
             self._save(flying=doubted or bool(self._waiters.saves))
+        if self._waiters.saves:
+            self._leave_numbers()
         self._answer(now)
 
     def _doubted(self, now: float) -> bool:
@@ -228,7 +230,7 @@ class Sender:
             try:
                 data = batches.message(interaction, at)
             except errors.InvalidArgument as error:
-                self._numbers.forgo(self._life, number)
+                self._numbers.forgo(self._life, (number, number))
                 self._refuse(number, interaction, error, own=True)
                 self._waiters.settled([number])
             else:
@@ -258,6 +260,11 @@ class Sender:
             self._due_at = 0.0  # the next slice comes at once, after those who wait for room
         return True
 
+    def _leave_numbers(self) -> None:
+        """Put into the spool which numbers never come, as far as the server was not told, for whoever replays it."""
+        if self.spool is not None:
+            self._numbers.hand_over(self.spool.leave)
+
     def _spooled(self, batch: Batch) -> bool:
         """Put *batch* into the spool; whether it is there."""
         if self.spool is None or not self.spool.append(batch.records):
@@ -281,9 +288,12 @@ class Sender:
         elif not batches.final(error):
             self._failed(batch, error)
         elif self._numbers.misfit(batch, error):
-            self._again.extend([batch] if batch.records else [])
+            if batch.records:
+                self._again.append(batch)
+            else:
+                self._finish(batch, {})
         elif len(batch.records) == 1:
-            self._numbers.forgo(batch.life, batch.records[0][0])
+            self._numbers.forgo(batch.life, *batch.kept, *batches.ranges(number for number, _ in batch.records))
             self._finish(batch, {0: error})
         elif not batch.spooled:  # or else it comes again from there
             self._again.extend(batch.parts((len(batch.records) + 1) // 2))
@@ -338,7 +348,7 @@ class Sender:
         if self._retry_at <= now:  # calls that fail at the same time count as one
             self._failures += 1
             self._retry_at = now + batches.pause(self._settings.retry, error, failures=self._failures)
-        if batch.records and (batch.place is not None or not (batch.spooled or self._spooled(batch))):
+        if batch.place is not None or (batch.records and not (batch.spooled or self._spooled(batch))):
             self._again.append(batch)
 
     def _answer(self, now: float) -> None:
@@ -361,11 +371,12 @@ class Sender:
 
     @property
     def _over(self) -> bool:
-        """Whether it is to end: all is acknowledged, or safe while the server does not take it, or the time is up."""
+        """Whether it is to end: all is acknowledged and told, or safe while that cannot be, or the time is up."""
         now = time.monotonic()
         if self._closing is None or self._closing.deadline <= now:
             return self._closing is not None
-        return self._saved and (not self.tally.spooled or self._failures > 0 or self._doubted(now))
+        left = self.tally.spooled or self._numbers.telling(self.intake.lost.total())
+        return self._saved and (not left or self._failures > 0 or self._doubted(now))
 
     def _end(self) -> None:
         """Put into the spool what is left, and let go of everything. Only what the spool does not take is lost."""
@@ -373,13 +384,18 @@ class Sender:
         self._disconnect()
         while self._save(flying=False) and self.intake.queue:
             pass
-        while self._take() is not None:  # the rest is numbered, and lost
-            pass
+        while (rest := self._take()) is not None:
+            self._again.append(rest)
         lost = self.tally.unsettled - self.tally.spooled
         if lost:
             self.tally.dropped["CLOSED"] += lost
+        for batch in self._again:
+            if batch.place is None:
+                self._numbers.forgo(batch.life, *batches.ranges(number for number, _ in batch.records))
+        self._numbers.forgo_lost(self.intake.lost.total())
         if self.spool is not None:
             self.spool.close(settled=not self.tally.spooled)
+        self._leave_numbers()
         gone = errors.Cancelled("the recorder was closed before a receipt came")
         for reply in self._receipts.values():
             reply(gone)
@@ -399,7 +415,8 @@ class Sender:
         """Let go of the connection; what is under way is to be sent again."""
         for call in self._flying:
             call.cancel()
-        self._again.extend(each for each in self._flying.values() if not each.spooled)
+        again = (each for each in self._flying.values() if each.place or (each.records and not each.spooled))
+        self._again.extend(again)
         self._flying.clear()
         if self._channel is not None:
             self._channel.close()

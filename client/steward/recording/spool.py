@@ -19,12 +19,14 @@ from urllib.parse import quote
 import platformdirs
 
 from steward.disk import sync_directory
-from steward.recording.batches import Batch, Life, Place, Record
+from steward.recording.batches import Batch, Life, Place, Range, Record
+from steward.recording.numbers import MOST
 from steward.recording.segment import DAMAGED, SUFFIX, Segment
 from steward.types import Interaction
 
 REJECTED = "rejected"
 SEGMENT_BYTES = 4 * 1024 * 1024  # from where on a new one is begun
+RESERVE = 16  # the part of the limit, one in so many, that records leave to the numbers of those that found no room
 
 
 def default_directory() -> Path:
@@ -59,7 +61,7 @@ class Spool:
     def append(self, records: Sequence[Record]) -> bool:
         """Put *records* of ours on disk, all or none; whether they are there."""
         try:
-            self._demand_room(sum(len(message) for _, message in records))
+            self._demand_room(sum(len(message) for _, message in records) + self._limit // RESERVE)
             if self._writing is not None and self._writing.size >= SEGMENT_BYTES:
                 self._seal()
             if self._writing is None:
@@ -80,17 +82,17 @@ class Spool:
             self._seal()
         while self._ready:
             first = self._ready[0]
-            records, end = first.read(most, size)
-            if not records:
+            records, forgone, end = first.read(most, size)
+            if not (records or forgone):
                 self._ready.popleft().finish()
                 continue
             if first.life is self._life and self._forgotten:
                 found = [each for each in records if each[0] not in self._forgotten]
                 self._forgotten.difference_update(number for number, _ in records)
                 records = found
-            if records:
+            if records or forgone:
                 self._out = Place(first, end, len(records))
-                return Batch(first.life, records, self._out)
+                return Batch(first.life, records, self._out, kept=forgone)
             first.position = end
         return None
 
@@ -139,6 +141,22 @@ class Spool:
                 os.close(fd)
         except OSError as error:
             self.error = _words(error)
+
+    def leave(self, life: Life, forgone: Sequence[Range]) -> bool:
+        """Leave it to whoever replays this to tell that numbers of *life* are *forgone*; whether that is on disk."""
+        try:
+            self._demand_room(len(json.dumps(forgone)))
+            _make(self._directory)
+            made = Segment.make(self._directory, life)
+            try:
+                for start in range(0, len(forgone), MOST):
+                    made.forgo(forgone[start : start + MOST])
+            finally:
+                made.release()
+        except OSError as error:
+            self.error = _words(error)
+            return False
+        return True
 
     def close(self, *, settled: bool) -> None:
         """Let go of all; remove what is ours if it is all *settled*."""
