@@ -37,7 +37,7 @@ from tests.test_cli import run
 REDACTOR = Redactor(bytes(32))
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
-RECORDER = "0190163d-8694-739b-aea5-966c26f8ad91"
+RECORDER = ids.mint()
 
 
 def ranges(numbers: Iterable[int]) -> tuple[NumberRange, ...]:
@@ -543,6 +543,27 @@ def test_what_is_missing_for_a_month_is_given_up(tmp_path: Path) -> None:
         (each.recorders, each.received, each.awaited, each.lost) for each in found
     ]
     assert [(1,), ()] == [tuple(short.records for short in each.shortfalls) for each in found[:2]]
+
+
+@pytest.mark.parametrize(("days", "missing", "received"), [(29, 106, 3), (31, 8, 102)])
+def test_what_a_forgotten_recorder_told_before_is_not_missing(
+    tmp_path: Path, days: int, missing: int, received: int
+) -> None:
+    """
+    Of one that began so long ago that it may have been forgotten, all is taken as come that is below what is heard of
+    it first; what comes of that all the same changes nothing.
+    """
+    old = ids.derive(micros(NOON - days * DAY) // 1000, b"a recorder")
+    with opened(tmp_path, lambda: micros(NOON)) as store:
+        wait(send(store, numbering(101, 110, recorder_id=old), [False] * 2, now=NOON))
+        wait(send(store, numbering(50, forgone=[60], recorder_id=old), [False], now=NOON))
+        found = recorders.standing(store, patience=timedelta(0), now=NOON)
+
+    assert (missing, received, [missing]) == (
+        found.awaited,
+        found.received,
+        [each.records for each in found.shortfalls],
+    )
 
 
 def test_a_server_forgets_when_it_starts(tmp_path: Path) -> None:

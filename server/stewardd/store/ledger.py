@@ -37,8 +37,8 @@ class _Account:
 def mark(db: SqliteDatabase, marks: Marks, *, now: int) -> None:
     """Take down *marks* as of *now*."""
     row = db.execute_sql(_select(), (marks.recorder_id,)).fetchone()
-    account = _Account(*(row or (_begun(db, marks, now), 0, 0, 0, 0)))
     told = merged([*marks.arrived, *marks.forgone]) if marks.forgone else marks.arrived
+    account = _Account(*(row or (_begun(db, marks, now), 0, _unknowable(marks, told, now), 0, 0)))
     if told:
         _take_down(db, account, marks, told, now)
     account.issued = max(account.issued, marks.issued)
@@ -118,6 +118,15 @@ def _begun(db: SqliteDatabase, marks: Marks, now: int) -> Any:
     zeros = {"issued": 0, "highest": 0, "forgone": 0, "lost": 0}
     known = {"recorder_id": marks.recorder_id, "name": marks.name, "first_seen_at": now, "last_seen_at": now}
     return Recorder.insert(**known, **zeros).bind(db).execute()
+
+
+def _unknowable(marks: Marks, told: Sequence[Range], now: int) -> int:
+    """
+    Return up to which number it cannot be known what has come of a recorder that is not remembered: before what is
+    *told*, where the recorder is old enough to have been forgotten. Its id says when it began.
+    """
+    begun = int.from_bytes(marks.recorder_id[:6], "big") * 1000
+    return told[0][0] - 1 if told and begun < now - WAITED else 0
 
 
 # The statements of each request, composed by Peewee once
