@@ -7,7 +7,7 @@ SOURCES := $(shell find protos -name '*.proto') protos/hatch_build.py client/ste
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check bench bench-rivals faults clean lock
+.PHONY: help setup run demo test coverage check bench bench-rivals faults clean lock
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-19s %s\n", $$1, $$2}'
@@ -32,7 +32,10 @@ run: setup ## serve on 127.0.0.1:50051, data in ./steward-data
 demo: setup ## a fresh server, 100 recorded interactions, their figures
 	@$(BIN)/python -m stewardd.demo
 
-test: setup ## the tests, two at a time, with coverage
+test: setup ## the tests, two at a time
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -q
+
+coverage: setup ## the tests, and which lines and branches they reach; half as long again
 	@$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered -q
 
 check: setup ## format, lint, types, contracts of imports and protos

@@ -7,12 +7,13 @@ import io
 import math
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,12 +32,14 @@ from steward import (
     Recorder,
     RejectedRecord,
     ResourceExhausted,
+    Retry,
 )
 from stewardd.app import App
 from stewardd.testing import Daemon, running_server, wait
 from tests.samples import interaction
 
 GONE = "127.0.0.1:1"  # nothing listens there
+EAGER = Retry(max_delay=0.1)
 
 
 @pytest.fixture
@@ -257,6 +260,105 @@ def test_a_record_that_is_too_large_for_a_call_is_refused_alone(recorder: Record
     assert (3, 1) == (report.acknowledged, len(report.rejected))
 
 
+@contextmanager
+def failing(data: Path, port: int) -> Iterator[Daemon]:
+    """A server on *data* that fails at what asks "poison?", as if by a fault of its own."""
+    with Daemon(data, listen=f"127.0.0.1:{port}") as daemon:
+        with closing(sqlite3.connect(data / "steward.db")) as database, database:
+            database.execute(
+                "CREATE TRIGGER IF NOT EXISTS broken BEFORE INSERT ON interaction WHEN NEW.query = 'poison?' "
+                "BEGIN SELECT RAISE(ABORT, 'broken'); END"
+            )
+        yield daemon
+
+
+def test_what_the_server_fails_at_keeps_no_other_out(tmp_path: Path) -> None:
+    """
+    A record at which the server fails, whatever comes with it, is refused in the end; all others are stored, those
+    behind it too, and none of them twice.
+    """
+    spool, port = tmp_path / "spool", free_port()
+    with Recorder(f"127.0.0.1:{port}", spool=spool, retry=EAGER) as recorder:
+        good = {recorder.record(interaction()) for _ in range(700)}
+        bad = recorder.record(interaction(query="poison?"))
+        good |= {recorder.record(interaction()) for _ in range(800)}
+        recorder.flush(0.1)
+        with failing(tmp_path / "data", port) as daemon, Client(daemon.target) as client:
+            while recorder.counters().rejected == 0:
+                good.add(recorder.record(interaction()))
+                recorder.flush(0.1)
+            report = recorder.flush()
+            found = stored(client)
+
+    assert (len(good), 0, 0, 0) == (report.acknowledged, report.pending, report.spooled, report.dropped)
+    assert [RejectedRecord(bad, "the server failed at it again and again: internal error")] == list(report.rejected)
+    assert sorted(good) == sorted(found)
+
+
+def test_without_a_spool_too(tmp_path: Path) -> None:
+    """
+    Where there is no spool, the record waits in memory until it is refused.
+    """
+    with (
+        failing(tmp_path, free_port()) as daemon,
+        Client(daemon.target) as client,
+        Recorder(daemon.target, spool=False, retry=EAGER) as recorder,
+    ):
+        bad = recorder.record(interaction(query="poison?"))
+        good = {recorder.record(interaction()) for _ in range(9)}
+        while recorder.counters().rejected == 0:
+            good.add(recorder.record(interaction()))
+            recorder.flush(0.1)
+        report = recorder.flush()
+        found = stored(client)
+
+    assert [bad] == [each.interaction_id for each in report.rejected]
+    assert (len(good), 0) == (report.acknowledged, report.pending)
+    assert sorted(good) == sorted(found)
+
+
+def test_a_server_that_fails_at_all_is_waited_for(tmp_path: Path) -> None:
+    """
+    Where the server fails at whatever comes, nothing is refused, and all is stored when it has been mended.
+    """
+    port = free_port()
+    with Recorder(f"127.0.0.1:{port}", spool=tmp_path / "spool", retry=EAGER) as recorder:
+        with failing(tmp_path / "data", port):
+            made = {recorder.record(interaction(query="poison?")) for _ in range(3000)}
+            while recorder.counters().failures < 50:
+                recorder.flush(0.1)
+            meanwhile = recorder.counters()
+        with closing(sqlite3.connect(tmp_path / "data" / "steward.db")) as database, database:
+            database.execute("DROP TRIGGER broken")
+        with Daemon(tmp_path / "data", listen=f"127.0.0.1:{port}") as daemon, Client(daemon.target) as client:
+            report = recorder.flush(30)
+            found = stored(client)
+
+    assert (0, 0, "Internal: internal error") == (meanwhile.rejected, meanwhile.acknowledged, meanwhile.last_error)
+    assert (3000, 0, 0) == (report.acknowledged, report.pending, report.spooled)
+    assert sorted(made) == sorted(found)
+
+
+def test_a_close_does_not_wait_for_what_the_server_fails_at(tmp_path: Path) -> None:
+    """
+    What is left then is in the spool, with nothing else.
+    """
+    with (
+        failing(tmp_path / "data", free_port()) as daemon,
+        Recorder(daemon.target, spool=tmp_path / "spool", retry=EAGER) as recorder,
+    ):
+        for query in ("Why?", "poison?", "How?"):
+            recorder.record(interaction(query=query))
+        while recorder.counters().acknowledged < 2:
+            recorder.flush(0.1)
+        began = time.monotonic()
+        report = recorder.close(30)
+        took = time.monotonic() - began
+
+    assert (2, 1, 0) == (report.acknowledged, report.spooled, report.pending)
+    assert took < 15
+
+
 def test_a_callback_that_fails_stops_nothing(server: App, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """
     When what is to be told of a rejected record raises, the others are sent all the same.
@@ -349,6 +451,22 @@ def test_a_stalled_server_is_in_nobodys_way(tmp_path: Path) -> None:
     assert sorted(took)[len(took) // 2] < 0.001
     assert time.monotonic() - started < 5.5
     assert (5000, 0, 0) == (report.spooled, report.pending, report.dropped)
+
+
+def test_a_stalled_server_costs_no_time_of_the_processor(tmp_path: Path) -> None:
+    """
+    While an answer is waited for, after earlier ones that did not come, the thread sleeps.
+    """
+    with stalled() as target, Recorder(target, spool=tmp_path, timeout=0.5) as recorder:
+        recorder.record(interaction())
+        while recorder.counters().failures < 1:
+            time.sleep(0.01)
+        used, began = time.process_time(), time.monotonic()
+        while recorder.counters().failures < 3:
+            time.sleep(0.01)
+        share = (time.process_time() - used) / (time.monotonic() - began)
+
+    assert share < 0.3
 
 
 def test_what_a_stalled_server_got_is_stored_once(tmp_path: Path) -> None:

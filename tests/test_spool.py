@@ -97,6 +97,35 @@ def test_one_batch_is_replayed_at_a_time(tmp_path: Path) -> None:
     assert spool.next(1, 100) is not None
 
 
+def test_what_is_set_aside_is_settled_later(tmp_path: Path) -> None:
+    """
+    The next go on meanwhile, ten times; a file goes when all in it is settled, and none before.
+    """
+    directory = tmp_path / "spool"
+    left(directory, *range(1, 6))
+    left(directory, *range(6, 13))
+    spool = opened(directory)
+    spool.adopt()
+
+    aside = []
+    while (batch := spool.next(1, 1 << 20)) is not None:
+        assert batch.place is not None
+        spool.set_aside(batch.place)
+        aside.append(batch)
+    before = len(list(directory.iterdir()))
+    for each in aside[4:]:
+        settle(spool, each)
+    rest = replayed(spool)
+    between = len(list(directory.iterdir()))
+    for each in aside[:4]:
+        settle(spool, each)
+
+    assert [*range(1, 11)] == [number for each in aside for number, _ in each.records]
+    assert [11, 12] == rest
+    assert (2, 1, 0) == (before, between, len(list(directory.iterdir())))
+    assert not spool.waiting
+
+
 def test_what_is_forgotten_is_not_replayed(tmp_path: Path) -> None:
     """
     Records that were acknowledged although they are in the spool are passed over.
@@ -317,6 +346,23 @@ def run_json(*arguments: str) -> Any:
     done = run(*arguments, "--json")
     assert (0, "") == (done.returncode, done.stderr)
     return json.loads(done.stdout)
+
+
+def test_a_replay_says_what_was_refused(server: App, client: Client, tmp_path: Path) -> None:
+    """
+    A record that the server refuses is counted apart, and kept in the rejected part.
+    """
+    with Recorder(GONE, spool=tmp_path) as recorder:
+        for rating in (5.0, 7.0, 4.0):
+            recorder.record(interaction(user_rating=rating))
+    where = ("--directory", str(tmp_path))
+
+    sent = steward(server, "spool", "replay", *where, "--of", GONE)
+    (kept,) = run_json("spool", "list", *where)["files"]
+
+    assert {"replayed": 2, "rejected": 1, "left": 0} == sent
+    assert ("rejected", 1) == (kept["state"], kept["records"])
+    assert 2 == sum(1 for _ in client.list_interactions())
 
 
 def test_a_replay_without_a_server_says_what_is_left(tmp_path: Path) -> None:

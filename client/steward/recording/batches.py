@@ -7,7 +7,7 @@ they are. Pure: no clock, no disk, no network.
 
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from steward import codec, errors
@@ -35,8 +35,17 @@ class Place:
     """Where records of a batch stand in the spool."""
 
     segment: Any
-    end: int  # bytes, behind the last of them
     left: int  # how many of them are not settled
+
+
+@dataclass(slots=True, eq=False)
+class Doubt:
+    """How often the server failed at a batch."""
+
+    failures: int = 0  # on end
+    alone: int = 0  # of these, when it was one record and others had got through since the last
+    passed: int = 0  # batches that the server had taken by the last
+    retry_at: float = 0.0  # s, monotonic
 
 
 @dataclass(slots=True, eq=False)
@@ -50,11 +59,15 @@ class Batch:
     sent_at: float = 0.0  # s, monotonic
     kept: Sequence[Range] = ()  # numbers of its life that never come, not told yet, that come from the spool with it
     forgone: Sequence[Range] = ()  # numbers of its life that never come, told with it
+    doubt: Doubt = field(default_factory=Doubt)
 
     def parts(self, most: int) -> "list[Batch]":
         """Return it as several, of *most* records each."""
         starts = range(0, len(self.records), most)
-        found = [Batch(self.life, self.records[start : start + most], self.place) for start in starts]
+        found = [
+            Batch(self.life, self.records[start : start + most], self.place, doubt=replace(self.doubt))
+            for start in starts
+        ]
         found[0].kept = self.kept
         return found
 

@@ -19,7 +19,7 @@ from steward.recording.core import Bounds, Core
 from steward.recording.segment import DAMAGED, SUFFIX, Segment, frames
 from steward.recording.sender import Settings
 from steward.transport import Retry
-from steward.types import LIMITS
+from steward.types import LIMITS, RecorderCounters
 
 SLICE = 1.0  # s between looks at how it goes
 
@@ -118,17 +118,21 @@ def replay(directory: Path, *, of: str, to: str, timeout: float) -> Replay:
     bounds = Bounds(overflow="raise", queue_records=1, queue_bytes=1, spool=own, spool_bytes=1 << 62)
     core = Core(settings, bounds, name="steward spool replay", told=None)
     while True:
-        deadline = time.monotonic() + SLICE
+        before, deadline = core.counters(), time.monotonic() + SLICE
         core.intake.ask(lambda reply: Flush(reply, deadline, inherited=True), 2 * SLICE)  # noqa: B023 -- asked at once
-        if not core.replaying or core.counters().last_error:
+        found = core.counters()
+        if not core.replaying or (found.last_error and _settled(found) == _settled(before)):
             break
-    failed = core.counters().last_error
     core.ask_to_close(time.monotonic() + SLICE)
     core.wait_closed(time.monotonic() + SLICE)
     found, left = core.counters(), sum(each.records for each in _of(own) if each.state != "rejected")
-    if failed:
-        raise Unavailable(f"{found.replayed} were sent, {left} are left: {failed}")
-    return Replay(replayed=found.replayed, rejected=len(core.report().rejected), left=left)
+    if left and found.last_error:
+        raise Unavailable(f"{found.replayed} were sent, {left} are left: {found.last_error}")
+    return Replay(replayed=found.replayed, rejected=found.replay_rejected, left=left)
+
+
+def _settled(found: RecorderCounters) -> int:
+    return found.replayed + found.replay_rejected
 
 
 def purge(directory: Path, *, of: str, rejected_only: bool) -> list[str]:

@@ -37,7 +37,8 @@ class Segment:
         """Take over *fd*, whose lock is ours, with records of *life* from *start* up to its *size*."""
         self.path = path
         self.life = life
-        self.position = start  # what is before it is settled
+        self.position = start  # what is before it was read
+        self.unsettled = 0  # places in it that were read and are not settled
         self.size = size  # bytes that are good
         self.damaged = False
         self._fd = fd
@@ -143,6 +144,7 @@ class Segment:
                 break
         if end == self.position and end < self.size:
             self.damaged = not self._torn(end)
+            self.size = end
         return found, forgone, end
 
     def finish(self) -> None:

@@ -23,6 +23,7 @@ from steward.recording.commands import Close, Command, Flush, Reply, Rest, Room,
 from steward.recording.intake import Intake
 from steward.recording.numbers import Numbers
 from steward.recording.spool import Spool
+from steward.recording.suspects import Suspects
 from steward.recording.tally import Tally
 from steward.recording.waiters import Waiters
 from steward.status import from_call
@@ -68,6 +69,7 @@ class Sender:
         self._record: Any = None  # the RPC
         self._flying: dict[Any, Batch] = {}
         self._again: deque[Batch] = deque()  # to be sent before anything else
+        self._suspects = Suspects(settings.retry)
         self._receipts: dict[int, Reply] = {}  # who waits for the receipt of which number
         self._waiters = Waiters()
         self._closing: Close | None = None
@@ -112,12 +114,7 @@ class Sender:
             self._due_at = now + self._settings.max_age
         times = [self._due_at, *(each.deadline for each in self._waiters.flushes)]
         times += [each.sent_at + DOUBT for each in self._flying.values() if now < each.sent_at + DOUBT]
-        if self._stranded:
-            pass  # there is nothing to try again
-        elif self._failures and self._waiting:
-            times.append(self._retry_at)
-        elif not self._flying and not self._waiters.flushes and self._numbers.telling(self.intake.lost.total()):
-            times.append(now)
+        times.append(self._sending_at)
         if self.spool is not None:
             times.append(self._look_at)
         if self._closing is not None:
@@ -126,9 +123,18 @@ class Sender:
         return None if first == NEVER else max(first - now, 0.0)
 
     @property
-    def _waiting(self) -> bool:
-        """Whether there is anything to send."""
-        return bool(self.intake.queue or self._again or (self.spool is not None and self.spool.waiting))
+    def _sending_at(self) -> float:
+        """When something is to be sent, unless a record or an answer comes first: s, monotonic."""
+        if self._stranded or self._flying:
+            return NEVER
+        waits = self._again or self._hurry > 0 or (self.spool is not None and self.spool.readable)
+        tells = not self._waiters.flushes and self._numbers.telling(self.intake.lost.total())
+        return self._retry_at if waits or tells else max(self._suspects.first_at, self._retry_at)
+
+    @property
+    def _most(self) -> int:
+        """How many calls may be under way: only one while the server seems away."""
+        return 1 if self._failures else IN_FLIGHT
 
     # What it is told
 
@@ -189,9 +195,8 @@ class Sender:
         return any(each.sent_at + DOUBT <= now for each in self._flying.values())
 
     def _launch(self) -> None:
-        """Send as much at once as may be, one batch of the spool among it; only one while the server seems away."""
-        most = 1 if self._failures else IN_FLIGHT
-        while len(self._flying) < most and (batch := self._next()) is not None:
+        """Send as much at once as may be, one batch of the spool among it."""
+        while len(self._flying) < self._most and (batch := self._next()) is not None:
             if self._channel is None:
                 self._connect()
             batch.sent_at = time.monotonic()
@@ -205,6 +210,8 @@ class Sender:
         settings, queue = self._settings, self.intake.queue
         if self._again:
             return self._again.popleft()
+        if (suspect := self._suspects.take(time.monotonic())) is not None:
+            return suspect
         unclear = any(each.spooled for each in self._flying.values())  # whether what is in the spool is to be sent
         if self.spool is not None and not unclear and (self._closing is None or self.tally.spooled):
             replayed = self.spool.next(settings.batch_records, settings.batch_bytes)
@@ -283,8 +290,11 @@ class Sender:
         if error is None and len(call.result().outcomes) != len(batch.records):
             error = errors.Internal("the server did not answer for each record")
         if error is None:
+            self._suspects.passed(batch)
             self._numbers.told(batch)
             self._answered(batch, call.result())
+        elif self._suspects.is_culprit(batch, error):
+            self._give_up(batch, errors.Internal(f"the server failed at it again and again: {error.message}"))
         elif not batches.final(error):
             self._failed(batch, error)
         elif self._numbers.misfit(batch, error):
@@ -293,10 +303,14 @@ class Sender:
             else:
                 self._finish(batch, {})
         elif len(batch.records) == 1:
-            self._numbers.forgo(batch.life, *batch.kept, *batches.ranges(number for number, _ in batch.records))
-            self._finish(batch, {0: error})
+            self._give_up(batch, error)
         elif not batch.spooled:  # or else it comes again from there
             self._again.extend(batch.parts((len(batch.records) + 1) // 2))
+
+    def _give_up(self, batch: Batch, error: errors.Error) -> None:
+        """Refuse the one record of *batch*, because of *error*."""
+        self._numbers.forgo(batch.life, *batch.kept, *batches.ranges(number for number, _ in batch.records))
+        self._finish(batch, {0: error})
 
     def _answered(self, batch: Batch, response: RecordInteractionsResponse) -> None:
         self._failures, self._retry_at, self.tally.last_error = 0, 0.0, ""
@@ -316,6 +330,7 @@ class Sender:
             self._waiters.settled(number for number, _ in batch.records)
         else:
             tally.replayed += len(batch.records) - len(refused)
+            tally.replay_refused += len(refused)
         for index, error in refused.items():
             number, data = batch.records[index]
             self._refuse(number, batches.interaction(data), error, own=own)
@@ -345,10 +360,17 @@ class Sender:
         self.tally.failures += 1
         self.tally.last_error = f"{type(error).__name__}: {error.message}"
         now = time.monotonic()
-        if self._retry_at <= now:  # calls that fail at the same time count as one
+        suspected = self._suspects.are_to_have(batch, error)
+        if self._retry_at <= now and not (
+            suspected and self._suspects.among_others(batch)
+        ):  # calls that fail at the same time count as one
             self._failures += 1
             self._retry_at = now + batches.pause(self._settings.retry, error, failures=self._failures)
-        if batch.place is not None or (batch.records and not (batch.spooled or self._spooled(batch))):
+        if suspected and (batch.place is not None or self.spool is None):
+            if self.spool is not None and batch.place is not None:
+                self.spool.set_aside(batch.place)
+            self._suspects.add(batch, error, now)
+        elif batch.place is not None or (batch.records and not (batch.spooled or self._spooled(batch))):
             self._again.append(batch)
 
     def _answer(self, now: float) -> None:
@@ -376,12 +398,14 @@ class Sender:
         if self._closing is None or self._closing.deadline <= now:
             return self._closing is not None
         left = self.tally.spooled or self._numbers.telling(self.intake.lost.total())
-        return self._saved and (not left or self._failures > 0 or self._doubted(now))
+        only_suspects = bool(self._suspects) and not self._flying and not self._again
+        return self._saved and (not left or self._failures > 0 or self._doubted(now) or only_suspects)
 
     def _end(self) -> None:
         """Put into the spool what is left, and let go of everything. Only what the spool does not take is lost."""
         self.intake.ended = True
         self._disconnect()
+        self._again.extend(self._suspects.take_all())
         while self._save(flying=False) and self.intake.queue:
             pass
         while (rest := self._take()) is not None:

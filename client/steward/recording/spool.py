@@ -26,6 +26,7 @@ from steward.types import Interaction
 
 REJECTED = "rejected"
 SEGMENT_BYTES = 4 * 1024 * 1024  # from where on a new one is begun
+ASIDE = 10  # batches that are to be replayed later, while those behind them are replayed
 RESERVE = 16  # the part of the limit, one in so many, that records leave to the numbers of those that found no room
 
 
@@ -51,12 +52,21 @@ class Spool:
         self._writing: Segment | None = None
         self._ready: deque[Segment] = deque()  # to be replayed
         self._out: Place | None = None  # what is being replayed
+        self._aside: set[Place] = set()  # what is to be replayed later
         self._forgotten: set[int] = set()  # numbers of ours that are settled all the same
 
     @property
     def waiting(self) -> bool:
         """Whether anything in it is to be sent."""
         return bool(self._ready or self._writing)
+
+    @property
+    def readable(self) -> bool:
+        """Whether `next` may have something."""
+        if self._out is not None or len(self._aside) >= ASIDE:
+            return False
+        unread = any(each.position < each.size or not each.unsettled for each in self._ready)
+        return unread or self._writing is not None
 
     def append(self, records: Sequence[Record]) -> bool:
         """Put *records* of ours on disk, all or none; whether they are there."""
@@ -76,34 +86,54 @@ class Spool:
 
     def next(self, most: int, size: int) -> Batch | None:
         """Return up to *most* records of about *size* bytes to replay, one such at a time; None when there are none."""
-        if self._out is not None:
+        if not self.readable:
             return None
-        if not self._ready and self._writing is not None:
+        while True:
+            for segment in list(self._ready):
+                while (batch := self._read(segment, most, size)) is not None:
+                    if batch.records or batch.kept:
+                        self._out = batch.place
+                        return batch
+                if not segment.unsettled:
+                    self._ready.remove(segment)
+                    segment.finish()
+            if self._writing is None:
+                return None
             self._seal()
-        while self._ready:
-            first = self._ready[0]
-            records, forgone, end = first.read(most, size)
-            if not (records or forgone):
-                self._ready.popleft().finish()
-                continue
-            if first.life is self._life and self._forgotten:
-                found = [each for each in records if each[0] not in self._forgotten]
-                self._forgotten.difference_update(number for number, _ in records)
-                records = found
-            if records or forgone:
-                self._out = Place(first, end, len(records))
-                return Batch(first.life, records, self._out, kept=forgone)
-            first.position = end
-        return None
+
+    def _read(self, segment: Segment, most: int, size: int) -> Batch | None:
+        """Return the next up to *most* records of about *size* bytes of *segment* but for what is forgotten."""
+        records, forgone, end = segment.read(most, size)
+        if end == segment.position:
+            return None
+        segment.position = end
+        if segment.life is self._life and self._forgotten:
+            found = [each for each in records if each[0] not in self._forgotten]
+            self._forgotten.difference_update(number for number, _ in records)
+            records = found
+        place = Place(segment, len(records))
+        segment.unsettled += bool(records or forgone)
+        return Batch(segment.life, records, place, kept=forgone)
+
+    def set_aside(self, place: Place) -> None:
+        """Let `next` go on behind *place*, which is settled later; it does not while there are ten such."""
+        if place is self._out:
+            self._out = None
+            self._aside.add(place)
 
     def done(self, place: Place, count: int) -> None:
         """Take note that *count* of what stands at *place* is settled."""
         place.left -= count
-        if place.left == 0:
-            place.segment.position = place.end
+        if place.left > 0:
+            return
+        self._aside.discard(place)
+        if place is self._out:
             self._out = None
-            if place.end == place.segment.size:
-                self._ready.popleft().finish()
+        segment = place.segment
+        segment.unsettled -= 1
+        if segment.position == segment.size and not segment.unsettled:
+            self._ready.remove(segment)
+            segment.finish()
 
     def forget(self, numbers: Iterable[int]) -> None:
         """Take note that *numbers* of ours are settled, though they are in it."""

@@ -19,6 +19,7 @@ class Tally:
         self.refused = 0
         self.dropped: Counter[str] = Counter()
         self.replayed = 0
+        self.replay_refused = 0
         self.failures = 0
         self.last_error = ""
         self.rejected: deque[RejectedRecord] = deque(maxlen=TOLD)
@@ -38,6 +39,7 @@ class Tally:
             rejected=self.refused,
             dropped=dict(self.dropped + lost),  # those that are none fall out
             replayed=self.replayed,
+            replay_rejected=self.replay_refused,
             failures=self.failures,
             last_error=self.last_error,
             spool_error=spool_error,

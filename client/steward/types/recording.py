@@ -41,7 +41,7 @@ class RejectedRecord(NamedTuple):
     """An interaction that is refused for good."""
 
     interaction_id: str
-    reason: str  # which field breaks which rule; never its value
+    reason: str  # which field breaks which rule, never its value; or that the server fails at it and at no other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +66,7 @@ class RecorderCounters:
     rejected: int  # refused for good
     dropped: Mapping[str, int]  # lost, by reason: QUEUE_FULL, SPOOL_FULL or CLOSED
     replayed: int  # acknowledged beside those: what others had left in the spool
+    replay_rejected: int  # refused for good beside those: of what others had left there
     failures: int  # calls that failed and were, or are, tried again
     last_error: str  # why the latest call failed; empty once one has gone well
     spool_error: str  # why the spool could not be written; empty once it could
