@@ -61,6 +61,15 @@ class Batch:
     forgone: Sequence[Range] = ()  # numbers of its life that never come, told with it
     doubt: Doubt = field(default_factory=Doubt)
 
+    @property
+    def numbers(self) -> "list[Range]":
+        """The numbers of the records, in their order."""
+        return ranges(number for number, _ in self.records)
+
+    def halves(self) -> "list[Batch]":
+        """Return it as two, or itself anew when it has but one record."""
+        return self.parts((len(self.records) + 1) // 2)
+
     def parts(self, most: int) -> "list[Batch]":
         """Return it as several, of *most* records each."""
         starts = range(0, len(self.records), most)
@@ -95,7 +104,7 @@ def request(batch: Batch, numbering: ingest_pb2.Numbering | None) -> bytes:
 
 def numbered(batch: Batch, *, issued: int) -> ingest_pb2.Numbering:
     """Return the numbering of *batch*, of whose life at least so many numbers were *issued*."""
-    told = ranges(number for number, _ in batch.records)
+    told = batch.numbers
     return ingest_pb2.Numbering(
         recorder_id=batch.life.id,
         recorder_name=batch.life.name,

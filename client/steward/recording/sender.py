@@ -305,11 +305,11 @@ class Sender:
         elif len(batch.records) == 1:
             self._give_up(batch, error)
         elif not batch.spooled:  # or else it comes again from there
-            self._again.extend(batch.parts((len(batch.records) + 1) // 2))
+            self._again.extend(batch.halves())
 
     def _give_up(self, batch: Batch, error: errors.Error) -> None:
         """Refuse the one record of *batch*, because of *error*."""
-        self._numbers.forgo(batch.life, *batch.kept, *batches.ranges(number for number, _ in batch.records))
+        self._numbers.forgo(batch.life, *batch.kept, *batch.numbers)
         self._finish(batch, {0: error})
 
     def _answered(self, batch: Batch, response: RecordInteractionsResponse) -> None:
@@ -361,9 +361,8 @@ class Sender:
         self.tally.last_error = f"{type(error).__name__}: {error.message}"
         now = time.monotonic()
         suspected = self._suspects.are_to_have(batch, error)
-        if self._retry_at <= now and not (
-            suspected and self._suspects.among_others(batch)
-        ):  # calls that fail at the same time count as one
+        own_fault = suspected and self._suspects.among_others(batch)
+        if self._retry_at <= now and not own_fault:  # calls that fail at the same time count as one
             self._failures += 1
             self._retry_at = now + batches.pause(self._settings.retry, error, failures=self._failures)
         if suspected and (batch.place is not None or self.spool is None):
@@ -415,7 +414,7 @@ class Sender:
             self.tally.dropped["CLOSED"] += lost
         for batch in self._again:
             if batch.place is None:
-                self._numbers.forgo(batch.life, *batches.ranges(number for number, _ in batch.records))
+                self._numbers.forgo(batch.life, *batch.numbers)
         self._numbers.forgo_lost(self.intake.lost.total())
         if self.spool is not None:
             self.spool.close(settled=not self.tally.spooled)

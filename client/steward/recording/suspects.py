@@ -48,19 +48,21 @@ class Suspects:
 
     def is_culprit(self, batch: Batch, error: errors.Error) -> bool:
         """Whether *batch*, which met *error*, is a record to be given up."""
-        if not self.are_to_have(batch, error) or len(batch.records) > 1:
-            return False
-        return self.among_others(batch) and batch.doubt.alone + 1 >= FAILURES
+        return self.are_to_have(batch, error) and self._is_alone(batch) and batch.doubt.alone + 1 >= FAILURES
+
+    def _is_alone(self, batch: Batch) -> bool:
+        """Whether the server fails at *batch*, a single record, while others get through."""
+        return len(batch.records) == 1 and self.among_others(batch)
 
     def add(self, batch: Batch, error: errors.Error, now: float) -> None:
         """Have *batch* tried again, which met *error* *now*."""
         doubt = batch.doubt
-        doubt.alone += len(batch.records) == 1 and self.among_others(batch)
+        doubt.alone += self._is_alone(batch)
         doubt.failures += 1
         doubt.passed = self._passed
         if len(batch.records) > 1 and doubt.failures >= HALVED:
             doubt.retry_at = now
-            self._waiting += batch.parts((len(batch.records) + 1) // 2)
+            self._waiting += batch.halves()
         else:
             doubt.retry_at = now + batches.pause(self._retry, error, failures=doubt.failures)
             self._waiting.append(batch)
