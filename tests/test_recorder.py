@@ -34,6 +34,7 @@ from steward import (
     ResourceExhausted,
     Retry,
 )
+from steward.recording.commands import Room
 from stewardd.app import App
 from stewardd.testing import Daemon, running_server, wait
 from tests.samples import interaction
@@ -421,6 +422,23 @@ def test_the_same_recorder_goes_on_when_the_server_is_back(tmp_path: Path) -> No
     assert "Unavailable" in error
     assert (2, 0, 0) == (back.acknowledged, back.spooled, back.pending)
     assert [] == files(tmp_path / "spool")
+
+
+def test_each_record_is_not_a_write_while_the_server_is_away(tmp_path: Path) -> None:
+    """
+    While the server is away a record waits for company as it does otherwise, and they go to the disk together.
+    """
+    with Recorder(GONE, spool=tmp_path, max_age=3600) as recorder:
+        recorder.record(interaction())
+        recorder.flush(timeout=0.5)
+        recorder.record(interaction())
+        woken = recorder._core.intake.ask(lambda reply: Room(reply, patient=True), 10)  # noqa: SLF001 -- and worked
+        alone = recorder.counters()
+        together = recorder.flush(timeout=0.5)
+
+    assert woken
+    assert (1, 1) == (alone.spooled, alone.pending)
+    assert (2, 0) == (together.spooled, together.pending)
 
 
 def test_without_a_spool_what_is_left_at_the_end_is_told_as_lost() -> None:

@@ -184,8 +184,9 @@ class Sender:
         doubted = self._doubted(now)
         if not doubted and self._retry_at <= now and not self._stranded:
             self._launch()
-        if doubted or self._failures or self._waiters.saves or not self.intake.has_room:
-            self._save(flying=doubted or bool(self._waiters.saves))
+        pressed = bool(self._waiters.saves) or not self.intake.has_room
+        if doubted or self._failures or pressed:
+            self._save(flying=doubted or bool(self._waiters.saves), queued=pressed or self._ripe)
         if self._waiters.saves:
             self._leave_numbers()
         self._answer(now)
@@ -207,7 +208,7 @@ class Sender:
 
     def _next(self) -> Batch | None:
         """Return what is to be sent next, if anything."""
-        settings, queue = self._settings, self.intake.queue
+        settings = self._settings
         if self._again:
             return self._again.popleft()
         if (suspect := self._suspects.take(time.monotonic())) is not None:
@@ -217,9 +218,16 @@ class Sender:
             replayed = self.spool.next(settings.batch_records, settings.batch_bytes)
             if replayed is not None:
                 return replayed
-        if self._hurry > 0 or len(queue) >= settings.batch_records or self.intake.size >= settings.batch_bytes:
+        if self._ripe:
             return self._take()
         return self._numbers.untold() if not self._flying else None
+
+    @property
+    def _ripe(self) -> bool:
+        """Whether what is in the queue makes a batch, or has waited long enough for one."""
+        queue, settings = self.intake.queue, self._settings
+        full = len(queue) >= settings.batch_records or self.intake.size >= settings.batch_bytes
+        return self._hurry > 0 or full
 
     def _take(self, times: int = 1) -> Batch | None:
         """Return so many *times* a batch of what is in the queue, numbered; None when there is nothing good in it."""
@@ -248,8 +256,8 @@ class Sender:
             self.intake.emptied()
         return Batch(self._life, records) if records else None
 
-    def _save(self, *, flying: bool) -> bool:
-        """Put into the spool what waits, some of the queue, and what is *flying*; whether it took all that."""
+    def _save(self, *, flying: bool, queued: bool) -> bool:
+        """Put into the spool what waits, and what is *flying*, and some of what is *queued*; whether it took that."""
         if self.spool is None:
             return False
         if flying:
@@ -259,6 +267,8 @@ class Sender:
             if not self._spooled(batch):
                 return False
             self._again.remove(batch)
+        if not queued:
+            return True
         taken = self._take(SLICE)
         if taken is not None and not self._spooled(taken):
             self._again.extend(taken.parts(self._settings.batch_records))
@@ -405,7 +415,7 @@ class Sender:
         self.intake.ended = True
         self._disconnect()
         self._again.extend(self._suspects.take_all())
-        while self._save(flying=False) and self.intake.queue:
+        while self._save(flying=False, queued=True) and self.intake.queue:
             pass
         while (rest := self._take()) is not None:
             self._again.append(rest)
