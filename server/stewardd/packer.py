@@ -4,9 +4,9 @@ The program that compresses a store's file, or unpacks it: from its standard inp
     python -m stewardd.packer pack
     python -m stewardd.packer unpack STORED_BYTES PLAIN_BYTES
 
-It runs beside a server that must not wait for it, so it has the least priority; and it imports little, so that it takes
-little memory. On the standard error it writes lines of JSON: the bytes of plain content done, and at the end an object
-of what came of it. It ends when nobody reads them.
+It runs beside a server that must not wait for it, so it has the least priority, is one thread, and rests after each
+fraction of a millisecond; and it imports little, so that it takes little memory. On the standard error it writes lines
+of JSON: the bytes of plain content done, and at the end an object of what came of it. It ends when nobody reads them.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Generator
 from contextlib import suppress
 from typing import Any, BinaryIO, TypeVar
@@ -25,13 +26,15 @@ Done = Generator[int, None, T]  # yields bytes of plain content
 
 _LEAST = 19  # niceness
 
-# One thread compresses while this one digests: there would be none to spare for a second where whoever records has one.
-# Level 2 takes one as long as level 3 takes two, for a tenth more on disk. Less is under way at a time than there would
-# be by itself, which halves the memory.
-_COMPRESSION = zstandard.ZstdCompressionParameters.from_level(2, threads=1, job_size=2**20)
+_COMPRESSION = zstandard.ZstdCompressionParameters.from_level(2)  # level 3 takes a fifth longer, for a tenth less
 _WINDOW = 2**27  # bytes: the most that zstd's own command unpacks by default
 _SIP = 64 * 1024  # bytes of it at a time
-_BLOCK = 4 * 1024 * 1024  # bytes at a time
+
+# Whoever wakes up on Linux may have to wait for the next tick, up to 4 ms, whatever the priorities: who ran much of
+# late is not eligible at once (https://docs.kernel.org/scheduler/sched-eevdf.html). So this one rests before that.
+_TURN = 128 * 1024  # bytes between two rests: half a millisecond of work
+_REST = 20e-6  # s, at least
+_TOLD = 4 * 1024 * 1024  # bytes between two reports
 
 
 def pack(plain: BinaryIO, packed: BinaryIO) -> Done[dict[str, Any]]:
@@ -42,7 +45,7 @@ def pack(plain: BinaryIO, packed: BinaryIO) -> Done[dict[str, Any]]:
     compressor = zstandard.ZstdCompressor(compression_params=_COMPRESSION).compressobj(size=size)
     while True:
         yield done
-        block = plain.read(_BLOCK)
+        block = plain.read(_TURN)
         piece = compressor.compress(block) if block else compressor.flush()
         before.update(block)
         after.update(piece)
@@ -70,7 +73,7 @@ def unpack(packed: BinaryIO, plain: BinaryIO, stored_bytes: int, plain_bytes: in
         while True:
             yield done
             try:
-                block = reader.read(_BLOCK)
+                block = reader.read(_TURN)
             except zstandard.ZstdError:
                 return {"problem": "its content cannot be unpacked"}
             if not block:
@@ -102,7 +105,7 @@ class _Digested:
         """Read what is left."""
         left = True
         while left:
-            left = bool(self.read(_BLOCK))
+            left = bool(self.read(_TURN))
 
     def hexdigest(self) -> str:
         return self._digest.hexdigest()
@@ -123,14 +126,19 @@ def _main(kind: str, *sizes: str) -> None:
     with open(0, "rb", buffering=0) as source, open(1, "wb") as target:
         source.seek(0)
         steps = pack(source, target) if kind == "pack" else unpack(source, target, *map(int, sizes))
+        tell = 0
         try:
             while True:
                 try:
-                    _say(next(steps))
+                    done = next(steps)
                 except StopIteration as end:
                     target.flush()
                     _say(end.value)
                     return
+                if done >= tell:
+                    _say(done)
+                    tell = done + _TOLD
+                time.sleep(_REST)
         except BrokenPipeError:
             os._exit(1)
         except OSError as error:

@@ -6,6 +6,7 @@ The one place that is SQLite's own. Peewee takes SQLite from the pysqlite3 wheel
 
 import errno
 import os
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -24,6 +25,8 @@ APPLICATION_ID = 0x53545744  # STWD
 JOURNAL_LIMIT = 64 * 1024 * 1024
 FULL = "database or disk is full"  # SQLite's words for SQLITE_FULL: what pysqlite3 raises of a backup has no code
 DAMAGED = ("file is not a database", "malformed")  # and for SQLITE_NOTADB and SQLITE_CORRUPT
+PAGES = 128  # that are copied between two rests
+REST = 20e-6  # s
 COMPILED = 300  # statements the writer keeps: those that append have one for each number of rows
 
 _FRESH = {  # written into the file, so once: a write on each start would need room on a full disk
@@ -107,8 +110,9 @@ def copy(source: Path, target: Path) -> None:
     """
     Copy the store at *source*, all of one moment, to *target*, a file that nobody else uses yet.
 
-    One step on connections of its own: in several steps, each commit of the store's writer would have it begin again.
-    It reads one moment without holding the writer up, and gives Python's lock away meanwhile.
+    On connections of its own, in one transaction: or else each commit of the store's writer would have it begin again.
+    It does not hold the writer up, and gives Python's lock away meanwhile; and it rests after each fraction of a
+    millisecond, as Linux may let those who wake up meanwhile wait for that.
     """
     with (
         closing(_SQLITE.connect(f"{source.resolve().as_uri()}?mode=ro", uri=True)) as store,
@@ -116,7 +120,9 @@ def copy(source: Path, target: Path) -> None:
     ):
         made.execute("PRAGMA journal_mode=OFF")  # when it breaks, it is thrown away
         made.execute("PRAGMA synchronous=OFF")
-        store.backup(made, pages=-1)
+        store.execute("BEGIN")
+        store.execute("SELECT 1 FROM sqlite_master").fetchone()  # now it has begun
+        store.backup(made, pages=PAGES, progress=lambda *_: time.sleep(REST))
 
 
 def pour(copy_path: Path, store: SqliteDatabase) -> None:
