@@ -104,6 +104,67 @@ say("ended")
     assert 1 == stored(daemon, tmp_path)
 
 
+def test_an_exit_waits_for_what_nobody_holds(daemon: Daemon, tmp_path: Path) -> None:
+    """
+    A recorder that is forgotten just before the process ends loses nothing.
+    """
+    script = """
+def unit():
+    recorder = Recorder(target, spool=spool)
+    for _ in range(50): recorder.record(**FIELDS)
+unit()
+"""
+
+    assert (0, []) == run(script, daemon.target, tmp_path)
+    assert (50, 0) == (stored(daemon, tmp_path), spooled(tmp_path))
+
+
+def test_an_exit_waits_for_a_close_that_ran_out_of_time(tmp_path: Path) -> None:
+    """
+    What a close had no time to put into the spool is there when the process has ended.
+    """
+    script = """
+from steward.recording.spool import Spool
+append = Spool.append
+def slow(self, records):  # as a disk may be
+    time.sleep(1)
+    return append(self, records)
+Spool.append = slow
+recorder = Recorder("127.0.0.1:1", spool=spool, max_age=60)
+for _ in range(50): recorder.record(**FIELDS)
+say(recorder.close(0.1).pending)
+"""
+
+    assert (0, ["50"]) == run(script, "", tmp_path)
+    assert spooled(tmp_path) > 50 * 50
+
+
+def test_a_fork_opens_nothing_again(tmp_path: Path) -> None:
+    """
+    A recorder that is closing when the process forks is closed in the child.
+    """
+    script = """
+from steward.recording.spool import Spool
+recorder = Recorder("127.0.0.1:1", spool=spool, max_age=60)
+recorder.record(**FIELDS)
+close = Spool.close
+def slow(self, **settled):  # as a disk may be
+    time.sleep(1)
+    close(self, **settled)
+Spool.close = slow
+recorder.close(0.1)
+if os.fork() == 0:
+    try:
+        recorder.record(**FIELDS)
+    except RuntimeError:
+        os._exit(0 if threading.active_count() == 1 else 2)
+    os._exit(1)
+say(os.wait()[1])
+"""
+
+    assert (0, ["0"]) == run(script, "", tmp_path)
+
+
 def test_sigterm_sends_what_is_left_and_ends_the_process(daemon: Daemon, tmp_path: Path) -> None:
     """
     A process that does not handle SIGTERM dies of it, as it would have, but first its recorders close.

@@ -50,20 +50,28 @@ class Core:
         self._begin()
         ends.watch(self)
 
-    def _begin(self) -> None:
+    def _begin(self, *, closed: bool = False) -> None:
         settings, bounds = self._settings, self._bounds
         life = Life(ids.mint(), self._name or f"{socket.gethostname()}/{os.getpid()}")
         spool = None if bounds.spool is None else Spool(bounds.spool, limit=bounds.spool_bytes, life=life)
         self._sender = Sender(settings, life=life, spool=spool, told=self._told)
         self._sender.intake = self.intake = Intake(
-            self._sender.run,
+            self._run,
             overflow=bounds.overflow,
             records=bounds.queue_records,
             size=bounds.queue_bytes,
             batch=settings.batch_records,
         )
-        if bounds.spool is not None and spools.segments(bounds.spool):
+        self.intake.closed = closed
+        if not closed and bounds.spool is not None and spools.segments(bounds.spool):
             self.intake.tell(Sign.LOOK)
+
+    def _run(self) -> None:
+        """Be the thread; until it ends, whoever ends the process must wait for it."""
+        try:
+            self._sender.run()
+        finally:
+            ends.forget(self)
 
     @property
     def quiet(self) -> bool:
@@ -101,7 +109,17 @@ class Core:
         """Wait until it is closed, or the *deadline* has passed."""
         if self.intake.thread is not None:
             self.intake.thread.join(max(deadline - time.monotonic(), 0.0) + GRACE)
-        ends.forget(self)
+        self._forget_if_quiet()
+
+    def let_go(self, deadline: float) -> None:
+        """Close without waiting for it: the thread sends what is left until the *deadline*."""
+        self.ask_to_close(deadline)
+        self._forget_if_quiet()
+
+    def _forget_if_quiet(self) -> None:
+        """Ask to be told of no end any more, unless a thread still has something in hand, which then does it."""
+        if self.quiet:
+            ends.forget(self)
 
     def save(self, deadline: float) -> None:
         """Put all into the spool until the *deadline*, if there is one."""
@@ -119,7 +137,9 @@ class Core:
             self.intake.tell(Sign.WAKE)
 
     def after_fork_in_child(self) -> None:
-        """Begin anew: what the parent was handed is the parent's."""
+        """Begin anew: what the parent was handed is the parent's. What it closed is closed here too."""
         if self._sender.spool is not None:
             self._sender.spool.abandon()
-        self._begin()
+        self._begin(closed=self.intake.closed)
+        if self.intake.closed:
+            ends.forget(self)

@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import Any, Self, Unpack, overload
 
 from steward import errors, ids
-from steward.recording import ends
 from steward.recording import spool as spools
 from steward.recording.commands import Command, Flush, Reply, Sign
 from steward.recording.core import GRACE, Bounds, Core
@@ -321,6 +320,5 @@ def _demand(bounds: Bounds, settings: Settings) -> None:
 
 
 def _let_go(core: Core) -> None:
-    """Close the core of a recorder that nobody holds any more; the thread sends what is left."""
-    core.ask_to_close(time.monotonic() + 5.0)
-    ends.forget(core)
+    """Close the core of a recorder that nobody holds any more."""
+    core.let_go(time.monotonic() + 5.0)
