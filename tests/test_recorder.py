@@ -2,8 +2,10 @@
 The recorder: records without being in the way, loses nothing, and tells the truth.
 """
 
+import _thread
 import csv
 import io
+import json
 import math
 import signal
 import socket
@@ -12,10 +14,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import fields
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pytest
@@ -34,7 +36,9 @@ from steward import (
     ResourceExhausted,
     Retry,
 )
+from steward.recording.batches import Record
 from steward.recording.commands import Room
+from steward.recording.spool import Spool
 from stewardd.app import App
 from stewardd.testing import Daemon, running_server, wait
 from tests.samples import interaction
@@ -247,6 +251,86 @@ def test_what_no_message_can_hold_is_rejected(recorder: Recorder) -> None:
 
     assert ["query", "query"] == [each.reason.partition(":")[0] for each in report.rejected]
     assert 1 == report.acknowledged
+
+
+class Broken(tzinfo):
+    """A time zone that does not know its offset."""
+
+    def utcoffset(self, dt: datetime | None) -> timedelta:
+        """Fail."""
+        raise RuntimeError(dt)
+
+    dst = utcoffset
+
+    def tzname(self, dt: datetime | None) -> str:
+        """Fail."""
+        raise RuntimeError(dt)
+
+
+ODD: list[dict[str, object]] = [
+    {"query": (each for each in "abc")},
+    {"query": {("a", "key"): "that JSON has not"}},
+    {"query": threading.Lock()},
+    {"occurred_at": datetime(2025, 1, 1, tzinfo=Broken())},
+    {"session_id": datetime(2025, 1, 1, tzinfo=Broken())},
+]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=range(len(ODD)))
+def test_whatever_a_record_is_made_of_its_neighbours_are_kept(tmp_path: Path, odd: dict[str, object]) -> None:
+    """
+    What cannot even be copied or printed is refused alone, by its id, and kept as far as it can be.
+    """
+    with Recorder(GONE, spool=tmp_path, max_age=60) as recorder:
+        fill(recorder, 100)
+        bad = recorder.record(interaction(**odd))
+        fill(recorder, 100)
+        report = recorder.close()
+    (kept,) = (each for each in files(tmp_path) if each.parent.name == "rejected")
+
+    assert (200, 0, [bad]) == (report.spooled, report.pending, [each.interaction_id for each in report.rejected])
+    assert bad == json.loads(kept.read_text(encoding="utf-8"))["interaction"]["interaction_id"]
+
+
+def test_a_fault_of_the_spool_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Whatever the spool raises, what was to go into it is kept, and goes there when it can.
+    """
+    append = Spool.append
+
+    def failing_once(self: Spool, records: Sequence[Record]) -> bool:
+        monkeypatch.setattr(Spool, "append", append)
+        raise MemoryError(self, len(records))
+
+    monkeypatch.setattr(Spool, "append", failing_once)
+    with Recorder(GONE, spool=tmp_path, queue_records=500) as recorder:
+        fill(recorder, 2000)
+        report = recorder.close()
+
+    assert (2000, 0, 0) == (report.spooled, report.pending, report.dropped)
+
+
+def test_where_no_call_can_be_made_all_is_spooled(
+    recorder: Recorder, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A process that gets no more threads, as at its end, has its records on disk; they are sent when it gets some.
+    """
+
+    def refuse(*_: object) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(_thread, "start_new_thread", refuse)
+    fill(recorder, 100)
+    without = recorder.flush(1)
+    said = recorder.counters().last_error
+    monkeypatch.undo()
+    report = recorder.flush(10)
+
+    assert (100, 0) == (without.spooled, without.pending)
+    assert "can't create new thread" in said
+    assert (100, 0, 0) == (report.acknowledged, report.pending, report.spooled)
+    assert 100 == len(stored(client))
 
 
 def test_a_record_that_is_too_large_for_a_call_is_refused_alone(recorder: Recorder) -> None:

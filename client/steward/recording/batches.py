@@ -5,9 +5,11 @@ A record is made into its message once, when it leaves the queue; these bytes go
 they are. Pure: no clock, no disk, no network.
 """
 
+import json
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from steward import codec, errors
@@ -87,10 +89,30 @@ def message(interaction: Interaction, recorded_at: int) -> bytes:
 
     Raises: InvalidArgument, naming each field that does not fit.
     """
-    found = codec.encode(interaction_pb2.Interaction, interaction)
-    if interaction.occurred_at is None:
-        found.occurred_at.FromNanoseconds(recorded_at // 1000 * 1000)
-    return found.SerializeToString()
+    try:
+        found = codec.encode(interaction_pb2.Interaction, interaction)
+        if interaction.occurred_at is None:
+            found.occurred_at.FromNanoseconds(recorded_at // 1000 * 1000)
+        return found.SerializeToString()
+    except errors.InvalidArgument:
+        raise
+    except Exception as error:  # a time zone of the caller's, for one, may raise anything
+        raise errors.InvalidArgument(f"it cannot be made into a message: {type(error).__name__}") from error
+
+
+def plain(interaction: Interaction) -> dict[str, object]:
+    """Return *interaction*, whatever it is made of, as JSON has it."""
+    return {each.name: _plain(getattr(interaction, each.name)) for each in fields(interaction)}
+
+
+def _plain(value: object) -> object:
+    """Return *value* if JSON has it, else what it says of itself, else only its type."""
+    with suppress(Exception):
+        json.dumps(value)
+        return value
+    with suppress(Exception):
+        return str(value)
+    return f"<{type(value).__name__}>"
 
 
 def request(batch: Batch, numbering: ingest_pb2.Numbering | None) -> bytes:

@@ -5,6 +5,7 @@ It looks into the queue `max_age` after something came into it, or when a batch 
 does not answer, what is in the queue goes into the spool; so it does where a fork left gRPC unusable.
 """
 
+import _thread
 import logging
 import math
 import time
@@ -198,13 +199,23 @@ class Sender:
     def _launch(self) -> None:
         """Send as much at once as may be, one batch of the spool among it."""
         while len(self._flying) < self._most and (batch := self._next()) is not None:
-            if self._channel is None:
-                self._connect()
-            batch.sent_at = time.monotonic()
-            numbering = self._numbers.of(batch, queued=len(self.intake.queue))
-            call = self._record.future(batches.request(batch, numbering), timeout=self._settings.timeout)
+            try:
+                call = self._call(batch)
+            except Exception as error:  # noqa: BLE001 -- whatever it is, the batch is ours still
+                self._failed(batch, errors.Unavailable(f"no call can be made: {error}"))
+                return
             self._flying[call] = batch
             call.add_done_callback(self.intake.commands.put)
+
+    def _call(self, batch: Batch) -> Any:
+        """Send *batch*; return its call. Raises: RuntimeError when no thread is to be had."""
+        # Asked first, as an interpreter that ends gives none, and a channel whose own did not start never closes.
+        _thread.start_new_thread(int, ())
+        if self._channel is None:
+            self._connect()
+        batch.sent_at = time.monotonic()
+        numbering = self._numbers.of(batch, queued=len(self.intake.queue))
+        return self._record.future(batches.request(batch, numbering), timeout=self._settings.timeout)
 
     def _next(self) -> Batch | None:
         """Return what is to be sent next, if anything."""
@@ -231,14 +242,25 @@ class Sender:
 
     def _take(self, times: int = 1) -> Batch | None:
         """Return so many *times* a batch of what is in the queue, numbered; None when there is nothing good in it."""
-        queue, tally = self.intake.queue, self.tally
-        most_records, most_bytes = times * self._settings.batch_records, times * self._settings.batch_bytes
         records: list[Record] = []
-        size = 0
-        while queue and len(records) < most_records and size < most_bytes:
+        batch = Batch(self._life, records)
+        try:
+            self._move(records, times * self._settings.batch_records, times * self._settings.batch_bytes)
+        except BaseException:
+            self._keep(batch)  # nobody else has it
+            raise
+        self._hurry = min(self._hurry - len(records), len(self.intake.queue))
+        if not self.intake.queue:
+            self.intake.emptied()
+        return batch if records else None
+
+    def _move(self, records: list[Record], most: int, size: int) -> None:
+        """Move what is good of the queue to *records*, up to *most* of about *size* bytes."""
+        queue = self.intake.queue
+        while queue and len(records) < most and size > 0:
             interaction, at, reply = queue.popleft()
             self.intake.taken += self.intake.size_of(interaction)
-            tally.number += 1
+            self.tally.number += 1
             number = self._numbers.next()
             if reply is not None:
                 self._receipts[number] = reply
@@ -250,11 +272,12 @@ class Sender:
                 self._waiters.settled([number])
             else:
                 records.append((number, data))
-                size += len(data)
-        self._hurry = min(self._hurry - len(records), len(queue))
-        if not queue:
-            self.intake.emptied()
-        return Batch(self._life, records) if records else None
+                size -= len(data)
+
+    def _keep(self, batch: Batch) -> None:
+        """Have *batch* sent again, unless there is nothing in it, or it comes again from the spool."""
+        if batch.place is not None or (batch.records and not batch.spooled):
+            self._again.append(batch)
 
     def _save(self, *, flying: bool, queued: bool) -> bool:
         """Put into the spool what waits, and what is *flying*, and some of what is *queued*; whether it took that."""
@@ -269,9 +292,13 @@ class Sender:
             self._again.remove(batch)
         if not queued:
             return True
-        taken = self._take(SLICE)
-        if taken is not None and not self._spooled(taken):
-            self._again.extend(taken.parts(self._settings.batch_records))
+        there, taken = False, self._take(SLICE)
+        try:
+            there = taken is None or self._spooled(taken)
+        finally:
+            if taken is not None and not there:
+                self._again.extend(taken.parts(self._settings.batch_records))
+        if not there:
             return False
         if self.intake.queue:
             self._due_at = 0.0  # the next slice comes at once, after those who wait for room
@@ -309,7 +336,7 @@ class Sender:
             self._failed(batch, error)
         elif self._numbers.misfit(batch, error):
             if batch.records:
-                self._again.append(batch)
+                self._keep(batch)
             else:
                 self._finish(batch, {})
         elif len(batch.records) == 1:
@@ -379,8 +406,9 @@ class Sender:
             if self.spool is not None and batch.place is not None:
                 self.spool.set_aside(batch.place)
             self._suspects.add(batch, error, now)
-        elif batch.place is not None or (batch.records and not (batch.spooled or self._spooled(batch))):
-            self._again.append(batch)
+        else:
+            self._keep(batch)
+            self._save(flying=False, queued=False)
 
     def _answer(self, now: float) -> None:
         """Answer those whose time has come."""
@@ -413,7 +441,7 @@ class Sender:
     def _end(self) -> None:
         """Put into the spool what is left, and let go of everything. Only what the spool does not take is lost."""
         self.intake.ended = True
-        self._disconnect()
+        self._land()
         self._again.extend(self._suspects.take_all())
         while self._save(flying=False, queued=True) and self.intake.queue:
             pass
@@ -437,6 +465,7 @@ class Sender:
         for each in self._waiters.rooms:  # the patient ones
             each.reply(False)
         self._waiters.save(saved=not lost, full=True)
+        self._disconnect()
 
     def _connect(self) -> None:
         self._channel = channel(self._settings.target)
@@ -446,11 +475,14 @@ class Sender:
 
     def _disconnect(self) -> None:
         """Let go of the connection; what is under way is to be sent again."""
-        for call in self._flying:
-            call.cancel()
-        again = (each for each in self._flying.values() if each.place or (each.records and not each.spooled))
-        self._again.extend(again)
-        self._flying.clear()
+        self._land()
         if self._channel is not None:
             self._channel.close()
             self._channel = self._record = None
+
+    def _land(self) -> None:
+        """Wait for no answer any more; what is under way is to be sent again."""
+        for call, batch in self._flying.items():
+            self._keep(batch)
+            call.cancel()
+        self._flying.clear()

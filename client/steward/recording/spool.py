@@ -7,7 +7,6 @@ What waits on disk for the server: segments, ours and those that others left, an
 Used by one thread. What the disk refuses is told in `error`, and tried again when next asked.
 """
 
-import dataclasses
 import json
 import os
 from collections import deque
@@ -19,7 +18,7 @@ from urllib.parse import quote
 import platformdirs
 
 from steward.disk import sync_directory
-from steward.recording.batches import Batch, Life, Place, Range, Record
+from steward.recording.batches import Batch, Life, Place, Range, Record, plain
 from steward.recording.numbers import MOST
 from steward.recording.segment import DAMAGED, SUFFIX, Segment
 from steward.types import Interaction
@@ -156,9 +155,9 @@ class Spool:
         line = {
             "rejected_at": datetime.now(UTC).isoformat(),
             "reason": reason,
-            "interaction": dataclasses.asdict(interaction),
+            "interaction": plain(interaction),
         }
-        data = (json.dumps(line, default=str) + "\n").encode()
+        data = (json.dumps(line) + "\n").encode()
         directory = self._directory / REJECTED
         try:
             self._demand_room(len(data))
