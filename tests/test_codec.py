@@ -5,7 +5,7 @@ Messages to values and back, and errors to statuses and back.
 import os
 import re
 from dataclasses import fields, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from steward.v1 import (
     records_pb2,
     sessions_pb2,
 )
+from tests.samples import interaction
 
 TIMES = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.just(UTC))  # noqa: DTZ001 -- hypothesis adds it
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
@@ -148,6 +149,21 @@ def test_a_time_that_is_none_is_named(seconds: int, nanos: int) -> None:
         types.ImportRejection(7, outcome.violations),
         types.ImportRejection(8, outcome.violations, "metrics"),
     ] == imported
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=2))),
+        datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-2))),
+    ],
+)
+def test_a_time_outside_of_the_years_in_utc_is_named(time: datetime) -> None:
+    """
+    A time that Python has in its zone only is refused before it is sent.
+    """
+    with pytest.raises(InvalidArgument, match="occurred_at: must be a time of the years 1 to 9999 in UTC"):
+        codec.encode(interaction_pb2.Interaction, interaction(occurred_at=time))
 
 
 def test_a_batch_of_an_import_comes_back_kind_by_kind() -> None:

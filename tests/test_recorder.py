@@ -35,10 +35,14 @@ from steward import (
     RejectedRecord,
     ResourceExhausted,
     Retry,
+    codec,
+    ids,
 )
-from steward.recording.batches import Record
+from steward.recording.batches import Life, Record
 from steward.recording.commands import Room
-from steward.recording.spool import Spool
+from steward.recording.segment import Segment
+from steward.recording.spool import Spool, of_target
+from steward.v1 import interaction_pb2
 from stewardd.app import App
 from stewardd.testing import Daemon, running_server, wait
 from tests.samples import interaction
@@ -843,6 +847,30 @@ def test_what_a_close_cannot_tell_again_stays_in_one_file(tmp_path: Path) -> Non
 
     assert 2 == len(both)
     assert before == files(tmp_path)
+
+
+def test_what_cannot_be_read_keeps_nothing_behind_it(server: App, client: Client, tmp_path: Path) -> None:
+    """
+    What is refused of a spool is told and kept apart, even if its time is none, or it is no message at all.
+    """
+    good, old = interaction(), codec.encode(interaction_pb2.Interaction, interaction())
+    old.occurred_at.seconds = -(10**11)
+    messages = [old.SerializeToString(), b"\xff", codec.encode(interaction_pb2.Interaction, good).SerializeToString()]
+    directory = of_target(tmp_path, server.target)
+    directory.mkdir()
+    segment = Segment.make(directory, Life(ids.mint(), "before"))
+    segment.append(list(enumerate(messages, 1)))
+    segment.release()
+    told: list[RejectedRecord] = []
+    with Recorder(server.target, spool=tmp_path, on_rejected=told.append) as recorder:
+        while recorder.counters().replayed < 1:
+            time.sleep(0.02)
+        recorder.flush()
+    (kept,) = files(tmp_path)
+
+    assert [good.interaction_id] == stored(client)
+    assert {old.interaction_id, ""} == {each.interaction_id for each in told}
+    assert {old.query, "\\xff"} == {json.loads(each)["interaction"]["query"] for each in kept.read_text().splitlines()}
 
 
 def test_what_is_refused_of_anothers_is_told_under_its_numbers(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ M = TypeVar("M", bound=Message)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+_FIRST, _LAST = -62_135_596_800, 253_402_300_799  # s since 1970: the years 1 to 9999
 
 
 def decode(kind: type[V], message: Message) -> V:
@@ -170,10 +171,12 @@ def to_time(message: Timestamp) -> datetime:
 
 @lru_cache(maxsize=64)  # what a batch is answered with has one time
 def from_time(time: datetime) -> Mapping[str, int]:
-    """Return *time* as the fields of a Timestamp. ValueError when it is not aware."""
+    """Return *time* as the fields of a Timestamp. ValueError when it is not aware, or in UTC no time that there is."""
     if time.tzinfo is None:
         raise ValueError("must be aware: give it a time zone, such as tzinfo=UTC")
     seconds, micros = divmod((time - EPOCH) // MICROSECOND, 1_000_000)
+    if not _FIRST <= seconds <= _LAST:
+        raise ValueError("must be a time of the years 1 to 9999 in UTC")
     return {"seconds": seconds, "nanos": micros * 1000}
 
 

@@ -12,6 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from google.protobuf.message import DecodeError
+
 from steward import codec, errors
 from steward.transport import Retry
 from steward.types import Interaction, Rejection
@@ -173,8 +175,16 @@ def why(refused: errors.Error) -> str:
 
 
 def interaction(data: bytes) -> Interaction:
-    """Return the interaction whose message *data* is."""
-    return codec.decode(Interaction, interaction_pb2.Interaction.FromString(data))
+    """Return the interaction whose message *data* is, less a time that is none; or, if it is none, as the query."""
+    try:
+        found = interaction_pb2.Interaction.FromString(data)
+    except DecodeError:
+        return Interaction(session_id="", user_role="", query=data.decode(errors="backslashreplace"), interaction_id="")
+    try:
+        return codec.decode(Interaction, found)
+    except errors.InvalidArgument:
+        found.ClearField("occurred_at")
+        return codec.decode(Interaction, found)
 
 
 def final(error: errors.Error) -> bool:
