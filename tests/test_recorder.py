@@ -14,12 +14,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
 
 from steward import (
@@ -43,6 +46,7 @@ from steward.recording.commands import Room
 from steward.recording.segment import Segment
 from steward.recording.spool import Spool, of_target
 from steward.v1 import interaction_pb2
+from steward.v1.ingest_pb2 import Outcome, RecordInteractionsRequest, RecordInteractionsResponse, Rejection
 from stewardd.app import App
 from stewardd.testing import Daemon, running_server, wait
 from tests.samples import interaction
@@ -347,6 +351,67 @@ def test_a_record_that_is_too_large_for_a_call_is_refused_alone(recorder: Record
     report = recorder.flush(timeout=20)
 
     assert (3, 1) == (report.acknowledged, len(report.rejected))
+
+
+@contextmanager
+def answering(answer: Callable[[int, grpc.ServicerContext], RecordInteractionsResponse]) -> Iterator[str]:
+    """Something that answers each request, of so many records, as *answer* does; its address."""
+
+    class Handler(grpc.GenericRpcHandler):
+        def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any]":
+            return grpc.unary_unary_rpc_method_handler(
+                lambda request, context: answer(len(request.interactions), context),
+                request_deserializer=RecordInteractionsRequest.FromString,
+                response_serializer=RecordInteractionsResponse.SerializeToString,
+            )
+
+    with ThreadPoolExecutor(1) as workers:
+        answerer = grpc.server(workers, handlers=[Handler()])
+        port = answerer.add_insecure_port("127.0.0.1:0")
+        answerer.start()
+        yield f"127.0.0.1:{port}"
+        answerer.stop(0).wait()
+
+
+def exhausted(_: int, context: grpc.ServicerContext) -> RecordInteractionsResponse:
+    """Refuse, as a proxy does that limits rates."""
+    context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "Concurrent RPC limit exceeded!")
+
+
+def silent(count: int, _: grpc.ServicerContext) -> RecordInteractionsResponse:
+    """Answer for each record, and say nothing of it."""
+    return RecordInteractionsResponse(outcomes=[Outcome()] * count)
+
+
+@pytest.mark.parametrize("answer", [exhausted, silent])
+def test_what_is_neither_stored_nor_refused_is_kept(
+    tmp_path: Path, answer: Callable[[int, grpc.ServicerContext], RecordInteractionsResponse]
+) -> None:
+    """
+    Where a server, or what stands before it, has no room, or does not say what became of a record, it is sent again.
+    """
+    with answering(answer) as address, Recorder(address, spool=tmp_path) as recorder:
+        fill(recorder, 20)
+        report = recorder.flush(0.5)
+        said = recorder.counters().last_error
+
+    assert (20, 0, 0) == (report.spooled, report.acknowledged, len(report.rejected))
+    assert said
+
+
+def test_what_is_refused_without_a_reason_is_refused(tmp_path: Path) -> None:
+    """
+    A rejection that names no field is one all the same.
+    """
+    answer = Outcome(rejection=Rejection())
+    with (
+        answering(lambda count, _: RecordInteractionsResponse(outcomes=[answer] * count)) as address,
+        Recorder(address, spool=tmp_path) as recorder,
+    ):
+        fill(recorder, 2)
+        report = recorder.flush()
+
+    assert ["the server refused it, and did not say why"] * 2 == [each.reason for each in report.rejected]
 
 
 @contextmanager

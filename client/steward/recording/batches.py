@@ -7,7 +7,7 @@ they are. Pure: no clock, no disk, no network.
 
 import json
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -15,11 +15,13 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from steward import codec, errors
+from steward.status import from_call
 from steward.transport import Retry
 from steward.types import Interaction, Rejection
 from steward.v1 import ingest_pb2, interaction_pb2
 
 METHOD = "/steward.v1.DataManagementService/RecordInteractions"
+TOO_LARGE = "larger than max"  # gRPC's own words, of either end, for what is no use to send again
 LONG = 30.0  # s to wait at least where a person has to do something first
 
 Record = tuple[int, bytes]  # its number in its recorder's life, and its message
@@ -162,11 +164,25 @@ def _varint(value: int) -> bytes:
     return bytes(found)
 
 
-def refusals(response: ingest_pb2.RecordInteractionsResponse) -> Iterator[tuple[int, errors.Error]]:
-    """Yield the index of each record that *response* refuses, and why."""
-    for index, outcome in enumerate(response.outcomes):
-        if outcome.HasField("rejection"):
-            yield index, errors.InvalidArgument.of(*codec.decode(Rejection, outcome.rejection).violations)
+def refused(call: Any, batch: Batch) -> dict[int, errors.Error]:
+    """
+    Return which records of *batch* the answer to *call* refuses, by their index, and why.
+
+    Raises: Error when it failed; Internal when it does not say of each record what became of it.
+    """
+    if call.exception() is not None:
+        raise from_call(call)
+    outcomes = call.result().outcomes
+    if len(outcomes) != len(batch.records) or not all(each.WhichOneof("outcome") for each in outcomes):
+        raise errors.Internal("the server did not answer for each record")
+    return {index: _refusal(each.rejection) for index, each in enumerate(outcomes) if each.HasField("rejection")}
+
+
+def _refusal(message: ingest_pb2.Rejection) -> errors.Error:
+    violations = codec.decode(Rejection, message).violations
+    if not violations:
+        return errors.InvalidArgument("the server refused it, and did not say why")
+    return errors.InvalidArgument.of(*violations)
 
 
 def why(refused: errors.Error) -> str:
@@ -190,7 +206,7 @@ def interaction(data: bytes) -> Interaction:
 def final(error: errors.Error) -> bool:
     """Whether the same again would meet *error* again: it is the request that is wrong, or too large."""
     if isinstance(error, errors.ResourceExhausted):
-        return error.retry_after is None
+        return TOO_LARGE in error.message
     return isinstance(error, errors.InvalidArgument)
 
 

@@ -27,7 +27,6 @@ from steward.recording.spool import Spool
 from steward.recording.suspects import Suspects
 from steward.recording.tally import Tally
 from steward.recording.waiters import Waiters
-from steward.status import from_call
 from steward.transport import Retry, channel, stranded
 from steward.types import FlushReport, Interaction, Receipt, RejectedRecord
 from steward.v1.ingest_pb2 import RecordInteractionsResponse
@@ -323,14 +322,18 @@ class Sender:
         batch = self._flying.pop(call, None)
         if batch is None:
             return
-        error = None if call.exception() is None else from_call(call)
-        if error is None and len(call.result().outcomes) != len(batch.records):
-            error = errors.Internal("the server did not answer for each record")
-        if error is None:
+        try:
+            refused = batches.refused(call, batch)
+        except errors.Error as error:
+            self._unanswered(batch, error)
+        else:
             self._suspects.passed(batch)
             self._numbers.told(batch)
-            self._answered(batch, call.result())
-        elif self._suspects.is_culprit(batch, error):
+            self._answered(batch, call.result(), refused)
+
+    def _unanswered(self, batch: Batch, error: errors.Error) -> None:
+        """See what becomes of *batch*, whose call met *error*."""
+        if self._suspects.is_culprit(batch, error):
             self._give_up(batch, errors.Internal(f"the server failed at it again and again: {error.message}"))
         elif not batches.final(error):
             self._failed(batch, error)
@@ -349,13 +352,13 @@ class Sender:
         self._numbers.forgo(batch.life, *batch.kept, *batch.numbers)
         self._finish(batch, {0: error})
 
-    def _answered(self, batch: Batch, response: RecordInteractionsResponse) -> None:
+    def _answered(self, batch: Batch, response: RecordInteractionsResponse, refused: dict[int, errors.Error]) -> None:
         self._failures, self._retry_at, self.tally.last_error = 0, 0.0, ""
+        self._finish(batch, refused)
         if self._receipts:
             for (number, _), outcome in zip(batch.records, response.outcomes, strict=True):
                 if number in self._receipts and batch.life is self._life and outcome.HasField("receipt"):
                     self._receipts.pop(number)(codec.decode(Receipt, outcome.receipt))
-        self._finish(batch, dict(batches.refusals(response)))
 
     def _finish(self, batch: Batch, refused: dict[int, errors.Error]) -> None:
         """Count *batch* as acknowledged, except for what is *refused*, by the index."""
