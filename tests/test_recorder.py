@@ -3,6 +3,7 @@ The recorder: records without being in the way, loses nothing, and tells the tru
 """
 
 import _thread
+import asyncio
 import csv
 import io
 import json
@@ -46,7 +47,7 @@ from steward.recording.commands import Room
 from steward.recording.segment import Segment
 from steward.recording.spool import Spool, of_target
 from steward.v1 import interaction_pb2
-from steward.v1.ingest_pb2 import Outcome, RecordInteractionsRequest, RecordInteractionsResponse, Rejection
+from steward.v1.ingest_pb2 import Outcome, Receipt, RecordInteractionsRequest, RecordInteractionsResponse, Rejection
 from stewardd.app import App
 from stewardd.testing import Daemon, running_server, wait
 from tests.samples import interaction
@@ -513,13 +514,16 @@ def test_a_close_does_not_wait_for_what_the_server_fails_at(tmp_path: Path) -> N
     assert took < 15
 
 
-def test_a_callback_that_fails_stops_nothing(server: App, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("fault", [OSError, SystemExit])
+def test_a_callback_that_fails_stops_nothing(
+    server: App, tmp_path: Path, caplog: pytest.LogCaptureFixture, fault: type[BaseException]
+) -> None:
     """
-    When what is to be told of a rejected record raises, the others are sent all the same.
+    When what is to be told of a rejected record raises, whatever it is, the others are sent all the same.
     """
 
     def broken(_: RejectedRecord) -> None:
-        raise OSError
+        raise fault
 
     with Recorder(server.target, spool=tmp_path, on_rejected=broken) as recorder:
         recorder.record(interaction(user_rating=7.0))
@@ -748,6 +752,27 @@ def test_the_queue_is_bounded_in_bytes() -> None:
     recorder.close(timeout=0.1)
 
     assert {"QUEUE_FULL": 8} == dict(known.dropped)
+
+
+def test_a_record_within_a_record_is_counted_too() -> None:
+    """
+    What another thread, or a signal handler, records in the middle of a record counts among the bytes of the queue.
+    """
+    recorder = Recorder(GONE, spool=False, max_age=60)
+
+    class Interrupted(str):
+        __slots__ = ()
+
+        def __sizeof__(self) -> int:
+            if not recorder.counters().recorded:
+                recorder.record(interaction(query="x" * 50_000))
+            return super().__sizeof__()
+
+    recorder.record(interaction(query=Interrupted("How?")))
+    size = recorder._core.intake.size  # noqa: SLF001 -- nothing else tells
+    recorder.close(timeout=0)
+
+    assert 50_000 < size < 60_000
 
 
 def test_a_full_spool_is_told(tmp_path: Path) -> None:
@@ -1014,6 +1039,42 @@ def test_the_async_twin_does_the_same(server: App, client: Client, tmp_path: Pat
 
     assert (2, 1) == (report.acknowledged, len(report.rejected))
     assert sorted([first, second]) == stored(client)
+
+
+class Closing(asyncio.SelectorEventLoop):
+    """A loop that is closed just after it was asked whether it is."""
+
+    asked = False
+
+    def is_closed(self) -> bool:
+        """Return whether it was closed before it was asked."""
+        return not self.asked and super().is_closed()
+
+
+def test_nobody_waits_on_a_closed_loop(tmp_path: Path) -> None:
+    """
+    What was waited for in a loop that has been closed meanwhile is acknowledged like any.
+    """
+    closed = threading.Event()
+
+    def answer(count: int, _: grpc.ServicerContext) -> RecordInteractionsResponse:
+        closed.wait(10)
+        return RecordInteractionsResponse(outcomes=[Outcome(receipt=Receipt())] * count)
+
+    async def give_up(opened: AsyncRecorder) -> None:
+        with pytest.raises(DeadlineExceeded):
+            await opened.record_now(interaction(), timeout=0.05)
+
+    with answering(answer) as address:
+        loop, opened = Closing(), AsyncRecorder(address, spool=tmp_path)
+        loop.run_until_complete(give_up(opened))
+        loop.close()
+        loop.asked = True
+        closed.set()
+        report = wait(opened.close())
+        loop.asked = False
+
+    assert (1, 0, 0) == (report.acknowledged, report.pending, report.spooled)
 
 
 def test_the_async_twin_does_not_block_the_loop() -> None:

@@ -63,7 +63,8 @@ class Intake:
             if reply is not None:
                 reply(_full("neither the recorder's queue nor its spool has room"))
             return
-        self._put += self.size_of(interaction)
+        size = self.size_of(interaction)
+        self._put += size  # a call within would let other threads in between
         entry = (interaction, time.time_ns(), reply)
         queue.append(entry)
         if self.idle:
@@ -77,10 +78,14 @@ class Intake:
 
     def _take_back(self, entry: Entry) -> None:
         """Take *entry* out again, which came when nobody looks into the queue any more. Raises: RuntimeError."""
-        try:
-            self.queue.remove(entry)
-        except ValueError:  # it was seen, after all
-            return
+        while True:
+            try:
+                self.queue.remove(entry)
+            except IndexError:  # others take from it at the same time
+                continue
+            except ValueError:  # it was seen, after all
+                return
+            break
         raise RuntimeError("this recorder was closed meanwhile: this record is not taken")
 
     def _room(self) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import MISSING, fields
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -290,7 +291,7 @@ def _awaited() -> tuple[asyncio.Future[Any], Reply]:
             answer.set_result(value)
 
     def reply(value: Any) -> None:
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # the loop was closed
             loop.call_soon_threadsafe(settle, value)
 
     return answer, reply

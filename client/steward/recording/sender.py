@@ -87,7 +87,7 @@ class Sender:
             try:
                 self._wait()
                 self._work(time.monotonic())
-            except Exception:  # a fault of ours must not end the thread, and with it all that waits
+            except BaseException:  # a fault of ours must not end the thread, and with it all that waits
                 logger.exception("a recorder's thread met a fault, and goes on")
                 time.sleep(1.0)
         self._end()
@@ -392,7 +392,7 @@ class Sender:
         if self._told is not None:
             try:
                 self._told(rejected)
-            except Exception:
+            except BaseException:  # a SystemExit would end this thread only, and with it the recorder
                 logger.exception("what was to be told of a rejected record failed")
 
     def _failed(self, batch: Batch, error: errors.Error) -> None:
