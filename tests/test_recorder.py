@@ -818,6 +818,74 @@ def test_what_was_never_used_has_no_thread(server: App, tmp_path: Path) -> None:
     assert FlushReport(acknowledged=0, pending=0, spooled=0, rejected=(), dropped=0) == report
 
 
+def test_a_flush_beside_a_close_is_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Whoever asks while the recorder ends is answered when it has ended.
+    """
+    close, ending, asked = Spool.close, threading.Event(), threading.Event()
+
+    def slow(self: Spool, *, settled: bool) -> None:
+        ending.set()
+        asked.wait(10)
+        close(self, settled=settled)
+
+    monkeypatch.setattr(Spool, "close", slow)
+    recorder = Recorder(GONE, spool=tmp_path, max_age=60)
+    recorder.record(interaction())
+    with ThreadPoolExecutor(2) as both:
+        closing = both.submit(recorder.close)
+        ending.wait()
+        began = time.monotonic()
+        flushing = both.submit(recorder.flush, 30)
+        while recorder._core.intake.commands.empty():  # noqa: SLF001 -- it asks in the middle
+            time.sleep(0.01)
+        asked.set()
+        reports = flushing.result(), closing.result()
+        took = time.monotonic() - began
+
+    assert [FlushReport(acknowledged=0, pending=0, spooled=1, rejected=(), dropped=0)] * 2 == list(reports)
+    assert took < 10
+
+
+def refuse_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have recorders get no thread, as where there are too many."""
+    start = threading.Thread.start
+
+    def refuse(self: threading.Thread) -> None:
+        if self.name == "steward-recorder":
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+
+def test_without_a_thread_what_is_recorded_waits_for_one(
+    recorder: Recorder, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Where no thread is to be had, a record is kept in memory, and sent when there is one.
+    """
+    refuse_threads(monkeypatch)
+    first, meanwhile = recorder.record(interaction()), recorder.flush()
+    monkeypatch.undo()
+    second, report = recorder.record(interaction()), recorder.flush()
+
+    assert (1, 2, 0) == (meanwhile.pending, report.acknowledged, report.pending)
+    assert sorted([first, second]) == stored(client)
+
+
+def test_without_a_thread_a_close_does_its_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Where no thread is to be had until the end, what was recorded is in the spool then.
+    """
+    refuse_threads(monkeypatch)
+    with Recorder(GONE, spool=tmp_path) as recorder:
+        recorder.record(interaction())
+        report = recorder.close()
+
+    assert (1, 0, report) == (report.spooled, report.pending, recorder.close())
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -1039,6 +1107,28 @@ def test_the_async_twin_does_the_same(server: App, client: Client, tmp_path: Pat
 
     assert (2, 1) == (report.acknowledged, len(report.rejected))
     assert sorted([first, second]) == stored(client)
+
+
+def test_an_async_close_is_bounded(tmp_path: Path) -> None:
+    """
+    A close takes no longer than it may, whatever else the threads of the loop are busy with.
+    """
+    free = threading.Event()
+
+    async def work() -> tuple[FlushReport, bool]:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        busy = loop.run_in_executor(None, free.wait, 10)
+        opened = AsyncRecorder(GONE, spool=tmp_path)
+        opened.record(interaction())
+        report, waited = await opened.close(1), busy.done()
+        free.set()
+        await busy
+        return report, waited
+
+    report, waited = wait(work())
+
+    assert (1, 0, False) == (report.spooled, report.pending, waited)
 
 
 class Closing(asyncio.SelectorEventLoop):

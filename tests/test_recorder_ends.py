@@ -139,6 +139,21 @@ say(recorder.close(0.1).pending)
     assert spooled(tmp_path) > 50 * 50
 
 
+def test_an_exit_without_threads_spools_all(tmp_path: Path) -> None:
+    """
+    A process that gets no threads, as an interpreter that ends, has what each of its recorders took on disk.
+    """
+    script = """
+def refuse(self): raise RuntimeError("can't start new thread")
+threading.Thread.start = refuse
+recorders = [Recorder("127.0.0.1:1", spool=os.path.join(spool, name)) for name in "ab"]
+for each in recorders: each.record(**FIELDS)
+"""
+
+    assert (0, []) == run(script, "", tmp_path)
+    assert (True, True) == (spooled(tmp_path / "a") > 50, spooled(tmp_path / "b") > 50)
+
+
 def test_a_fork_opens_nothing_again(tmp_path: Path) -> None:
     """
     A recorder that is closing when the process forks is closed in the child.

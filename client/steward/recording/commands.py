@@ -26,6 +26,7 @@ class Close:
     """Asks to send what can be sent, to put the rest into the spool, and to end."""
 
     deadline: float  # s, monotonic
+    reply: Reply | None = None  # called when it has ended
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,6 +6,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from steward import ids
 from steward.recording import ends
 from steward.recording import spool as spools
 from steward.recording.batches import Life
-from steward.recording.commands import Close, Rest, Save, Sign
+from steward.recording.commands import Close, Reply, Rest, Save, Sign
 from steward.recording.intake import Intake
 from steward.recording.sender import Sender, Settings
 from steward.recording.spool import Spool
@@ -75,8 +76,9 @@ class Core:
 
     @property
     def quiet(self) -> bool:
-        """Whether there is no thread that could answer: none yet, or no more."""
-        return self.intake.thread is None or not self.intake.thread.is_alive()
+        """Whether there is no thread that could answer, and nothing to start one for: nothing yet, or no more."""
+        thread = self.intake.thread
+        return not self.intake.queue if thread is None else not thread.is_alive()
 
     @property
     def replaying(self) -> bool:
@@ -96,19 +98,27 @@ class Core:
 
     # The end, and forks
 
-    def ask_to_close(self, deadline: float) -> None:
-        """Take no more records, and begin to close, to have ended at *deadline*, monotonic."""
+    def ask_to_close(self, deadline: float, reply: Reply | None = None) -> bool:
+        """
+        Take no more records, and begin to close, to have ended at *deadline*, monotonic.
+
+        Return whether the thread calls *reply* at the end.
+        """
         self.intake.closed = True
-        close = Close(deadline - MARGIN * max(deadline - time.monotonic(), 0.0))
-        if self.intake.thread is None:
-            self.intake.commands.put(close)  # no thread is needed to close what was never used
-        else:
-            self.intake.tell(close)
+        self.intake.commands.put(Close(deadline - MARGIN * max(deadline - time.monotonic(), 0.0), reply))
+        if self.quiet:
+            return False  # no thread is needed to close what was never used
+        return self.intake.tell(Sign.LOOK)
 
     def wait_closed(self, deadline: float) -> None:
         """Wait until it is closed, or the *deadline* has passed."""
-        if self.intake.thread is not None:
-            self.intake.thread.join(max(deadline - time.monotonic(), 0.0) + GRACE)
+        thread = self.intake.thread
+        if thread is None and self.intake.queue:  # no thread was to be had, as when an interpreter ends
+            self._sender.strand()  # gRPC needs threads
+            self._run()
+        elif thread is not None:
+            with suppress(RuntimeError):  # a signal came while it was started
+                thread.join(max(deadline - time.monotonic(), 0.0) + GRACE)
         self._forget_if_quiet()
 
     def let_go(self, deadline: float) -> None:

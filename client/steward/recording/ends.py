@@ -22,7 +22,7 @@ AT_FORK = 2.0  # s to let go of the connections
 class Mortal(Protocol):
     """What is asked to see to it."""
 
-    def ask_to_close(self, deadline: float) -> None:
+    def ask_to_close(self, deadline: float) -> object:
         """Begin to close, to have ended at *deadline*, monotonic."""
 
     def wait_closed(self, deadline: float) -> None:

@@ -39,6 +39,7 @@ class Intake:
         self.called = False  # whether a full batch has called it
         self.closed = False  # to callers
         self.ended = False  # what comes into the queue now stays there
+        self.deaf = False  # what is asked now is not answered
         self.taken = 0  # bytes that left the queue
         self._put = 0  # bytes that came into it; may miss one when threads meet, see `emptied`
         self._lost = Counter(QUEUE_FULL=0, SPOOL_FULL=0)  # both there, so that they may be summed at any time
@@ -111,20 +112,29 @@ class Intake:
     def ask(self, command: Callable[[Reply], Command], timeout: float) -> Any:
         """Return what the thread answers to *command* within *timeout* seconds, or None."""
         answer: SimpleQueue[Any] = SimpleQueue()
-        self.tell(command(answer.put))
         try:
-            return answer.get(timeout=max(timeout, 0.0))
+            return answer.get(timeout=max(timeout, 0.0) if self.tell(command(answer.put)) else 0.0)
         except Empty:
             return None
 
-    def tell(self, command: Command) -> None:
-        """Hand *command* to the thread, and see that there is one. Nothing comes of it once that has ended."""
-        self.commands.put(command)
+    def tell(self, command: Command) -> bool:
+        """Hand *command* to the thread, and see that there is one; whether it is sure to hear of it."""
         if self._thread is None:
-            with self._lock:
-                if self._thread is None:
-                    self._thread = threading.Thread(target=self._run, name="steward-recorder", daemon=True)
+            self._start()
+        if self._thread is None:
+            return False
+        self.commands.put(command)
+        return not self.deaf
+
+    def _start(self) -> None:
+        """Start the thread. Where none is to be had, whoever comes next tries again."""
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="steward-recorder", daemon=True)
+                try:
                     self._thread.start()
+                except RuntimeError:
+                    self._thread, self.idle = None, True
 
     @property
     def thread(self) -> threading.Thread | None:

@@ -226,7 +226,8 @@ class AsyncRecorder(_Face):
         if core.quiet:
             return core.report()
         answer, reply = _awaited()
-        core.intake.tell(_flush(deadline)(reply))
+        if not core.intake.tell(_flush(deadline)(reply)):
+            return core.report()
         try:
             return await asyncio.wait_for(answer, timeout + GRACE)
         except TimeoutError:
@@ -239,9 +240,13 @@ class AsyncRecorder(_Face):
         Return what became of all. To close again does nothing and returns the same.
         """
         deadline = time.monotonic() + timeout
-        self._core.ask_to_close(deadline)
-        if not self._core.quiet:
-            await asyncio.to_thread(self._core.wait_closed, deadline)
+        answer, reply = _awaited()
+        if self._core.ask_to_close(deadline, reply):
+            try:
+                await asyncio.wait_for(answer, timeout + GRACE)
+            except TimeoutError:
+                return self._core.report()
+        self._core.wait_closed(deadline)  # which takes a moment only: the thread has ended, or none was to be had
         return self._core.report()
 
 

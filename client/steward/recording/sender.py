@@ -81,6 +81,10 @@ class Sender:
         self._look_at = 0.0  # s, monotonic: for what others left in the spool
         self._due_at = NEVER  # s, monotonic: when what waits has waited long enough
 
+    def strand(self) -> None:
+        """Send nothing from now on: all goes into the spool."""
+        self._stranded, self._failures = True, max(self._failures, 1)
+
     def run(self) -> None:
         """Send what comes in, until told to close."""
         while not self._over:
@@ -147,7 +151,9 @@ class Sender:
                 self._waiters.flushes.append(command)
             case Close():
                 self._hurry = len(self.intake.queue)
-                self._closing = self._closing or command
+                if self._closing is None or command.deadline < self._closing.deadline:
+                    self._closing = command
+                self._waiters.closes.append(command)
             case Room():
                 self._waiters.rooms.append(command)
             case Save():
@@ -442,8 +448,26 @@ class Sender:
         return self._saved and (not left or self._failures > 0 or self._doubted(now) or only_suspects)
 
     def _end(self) -> None:
-        """Put into the spool what is left, and let go of everything. Only what the spool does not take is lost."""
+        """Let go of everything, and answer all who ask meanwhile."""
         self.intake.ended = True
+        try:
+            self._leave_all()
+        except BaseException:
+            logger.exception("a recorder's thread met a fault at its end")
+        self._dismiss()
+        self._disconnect()
+        self.intake.deaf = True  # before the last look: who asks after it, knows
+        self._dismiss()
+        self._waiters.end()
+
+    def _dismiss(self) -> None:
+        """Answer all who have asked so far, as nothing else will happen."""
+        while not self.intake.commands.empty():
+            self._handle(self.intake.commands.get())
+        self._waiters.dismiss(self._report, saved=self._saved and not self.tally.dropped["CLOSED"])
+
+    def _leave_all(self) -> None:
+        """Put into the spool what is left, and let go of it. Only what the spool does not take is lost."""
         self._land()
         self._again.extend(self._suspects.take_all())
         while self._save(flying=False, queued=True) and self.intake.queue:
@@ -463,12 +487,6 @@ class Sender:
         gone = errors.Cancelled("the recorder was closed before a receipt came")
         for reply in self._receipts.values():
             reply(gone)
-        self._waiters.report(math.inf, self._report, inherited=False, safe=True)
-        self._waiters.make_room(room=False, full=True)
-        for each in self._waiters.rooms:  # the patient ones
-            each.reply(False)
-        self._waiters.save(saved=not lost, full=True)
-        self._disconnect()
 
     def _connect(self) -> None:
         self._channel = channel(self._settings.target)

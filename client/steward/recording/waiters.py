@@ -1,10 +1,11 @@
 """
-Who waits for the sender's thread: for a report, for room in the queue, for the spool.
+Who waits for the sender's thread: for a report, for room in the queue, for the spool, for the end.
 """
 
+import math
 from collections.abc import Callable, Iterable
 
-from steward.recording.commands import Flush, Room, Save
+from steward.recording.commands import Close, Flush, Room, Save
 from steward.types import FlushReport
 
 
@@ -15,6 +16,7 @@ class Waiters:
         self.flushes: list[Flush] = []
         self.rooms: list[Room] = []
         self.saves: list[Save] = []
+        self.closes: list[Close] = []
 
     def settled(self, numbers: Iterable[int]) -> None:
         """Take note that *numbers* are acknowledged or refused."""
@@ -46,6 +48,21 @@ class Waiters:
             for each in self.saves:
                 each.reply(saved)
             self.saves.clear()
+
+    def dismiss(self, make: Callable[[], FlushReport], *, saved: bool) -> None:
+        """Answer all but those who wait for the end, as nothing else will happen."""
+        self.report(math.inf, make, inherited=False, safe=True)
+        for each in self.rooms:
+            each.reply(False)
+        self.rooms.clear()
+        self.save(saved=saved, full=True)
+
+    def end(self) -> None:
+        """Answer those who wait for the end."""
+        for each in self.closes:
+            if each.reply is not None:
+                each.reply(True)
+        self.closes.clear()
 
 
 def _done(flush: Flush, *, inherited: bool) -> bool:
