@@ -172,6 +172,20 @@ def test_record_now_keeps_what_gets_no_receipt(tmp_path: Path) -> None:
         assert 1 == recorder.flush(timeout=0).spooled
 
 
+def test_who_waits_no_more_is_forgotten(tmp_path: Path) -> None:
+    """
+    However many waited in vain while the server is away, nothing is kept for them.
+    """
+    with Recorder(GONE, spool=tmp_path) as recorder:
+        for _ in range(20):
+            with pytest.raises(DeadlineExceeded):
+                recorder.record_now(interaction(), timeout=0.01)
+        spooled = recorder.flush(timeout=0.5).spooled
+        kept = recorder._core._sender._claims  # noqa: SLF001 -- nothing else tells
+
+    assert (20, {}) == (spooled, kept)
+
+
 def test_a_batch_goes_out_by_age(recorder: Recorder, client: Client) -> None:
     """
     A few records are sent soon without being asked for.

@@ -1,5 +1,7 @@
 """
 What the sender's thread is asked. Whoever asks hands over a reply, which is called on that thread.
+
+A Claim comes with a record, all else by itself.
 """
 
 from collections.abc import Callable
@@ -19,6 +21,14 @@ class Flush:
     inherited: bool = False  # whether what others left in the spool is meant as well
     upto: int = 0  # the last number it is about
     left: int = 0  # how many up to that are not settled
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Claim:
+    """Wants the receipt of a record, or why there is none, until the time is up."""
+
+    reply: Reply
+    deadline: float  # s, monotonic
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,10 +15,10 @@ from typing import Any
 import grpc
 
 from steward.errors import ResourceExhausted
-from steward.recording.commands import Command, Reply, Room, Sign
+from steward.recording.commands import Claim, Command, Reply, Room, Sign
 from steward.types import Block, Interaction, Overflow
 
-Entry = tuple[Interaction, int, Reply | None]  # when it was recorded, in ns since 1970; who waits for its receipt
+Entry = tuple[Interaction, int, Claim | None]  # when it was recorded, in ns since 1970; who waits for its receipt
 
 SIZE = 1024  # bytes of memory that a record takes beside its question
 DISK = 5.0  # s that a caller may wait for the disk, when it is faster than the spool
@@ -51,9 +51,9 @@ class Intake:
         self._lock = threading.RLock()  # for what is rare: the start of the thread, and losses
         self._thread: threading.Thread | None = None
 
-    def put(self, interaction: Interaction, reply: Reply | None = None) -> None:
+    def put(self, interaction: Interaction, claim: Claim | None = None) -> None:
         """
-        Put *interaction* into the queue; its receipt, or why there is none, goes to *reply*.
+        Put *interaction* into the queue; its receipt, or why there is none, goes to whoever has the *claim*.
 
         Raises: RuntimeError when closed; ResourceExhausted when full, where the overflow says so.
         """
@@ -61,12 +61,12 @@ class Intake:
             raise RuntimeError("this recorder is closed: it takes no more records")
         queue = self.queue
         if (len(queue) >= self._records or self._put - self.taken >= self._size) and not self._room():
-            if reply is not None:
-                reply(_full("neither the recorder's queue nor its spool has room"))
+            if claim is not None:
+                claim.reply(_full("neither the recorder's queue nor its spool has room"))
             return
         size = self.size_of(interaction)
         self._put += size  # a call within would let other threads in between
-        entry = (interaction, time.time_ns(), reply)
+        entry = (interaction, time.time_ns(), claim)
         queue.append(entry)
         if self.idle:
             self.idle = False

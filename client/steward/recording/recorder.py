@@ -15,7 +15,7 @@ from typing import Any, Self, Unpack, overload
 
 from steward import errors, ids
 from steward.recording import spool as spools
-from steward.recording.commands import Command, Flush, Reply, Sign
+from steward.recording.commands import Claim, Command, Flush, Reply, Sign
 from steward.recording.core import GRACE, Bounds, Core
 from steward.recording.sender import Settings
 from steward.transport import Retry, target
@@ -149,7 +149,7 @@ class Recorder(_Face):
         *timeout* seconds: it is sent all the same, as soon as that goes.
         """
         answer: SimpleQueue[Receipt | errors.Error] = SimpleQueue()
-        self._core.intake.put(_interaction(given, fields), answer.put)
+        self._core.intake.put(_interaction(given, fields), Claim(answer.put, time.monotonic() + timeout))
         self._core.intake.tell(Sign.HURRY)
         try:
             return _receipt(answer.get(timeout=timeout))
@@ -208,7 +208,7 @@ class AsyncRecorder(_Face):
         *timeout* seconds: it is sent all the same, as soon as that goes.
         """
         answer, reply = _awaited()
-        self._core.intake.put(_interaction(given, fields), reply)
+        self._core.intake.put(_interaction(given, fields), Claim(reply, time.monotonic() + timeout))
         self._core.intake.tell(Sign.HURRY)
         try:
             return _receipt(await asyncio.wait_for(answer, timeout))

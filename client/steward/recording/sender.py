@@ -20,7 +20,7 @@ import grpc
 from steward import codec, errors
 from steward.recording import batches
 from steward.recording.batches import Batch, Life, Record
-from steward.recording.commands import Close, Command, Flush, Reply, Rest, Room, Save, Sign
+from steward.recording.commands import Claim, Close, Command, Flush, Reply, Rest, Room, Save, Sign
 from steward.recording.intake import Intake
 from steward.recording.numbers import Numbers
 from steward.recording.spool import Spool
@@ -70,7 +70,7 @@ class Sender:
         self._flying: dict[Any, Batch] = {}
         self._again: deque[Batch] = deque()  # to be sent before anything else
         self._suspects = Suspects(settings.retry)
-        self._receipts: dict[int, Reply] = {}  # who waits for the receipt of which number
+        self._claims: dict[int, Claim] = {}  # who waits for the receipt of which number
         self._waiters = Waiters()
         self._closing: Close | None = None
         self._numbers = Numbers(life)
@@ -263,12 +263,12 @@ class Sender:
         """Move what is good of the queue to *records*, up to *most* of about *size* bytes."""
         queue = self.intake.queue
         while queue and len(records) < most and size > 0:
-            interaction, at, reply = queue.popleft()
+            interaction, at, claim = queue.popleft()
             self.intake.taken += self.intake.size_of(interaction)
             self.tally.number += 1
             number = self._numbers.next()
-            if reply is not None:
-                self._receipts[number] = reply
+            if claim is not None:
+                self._claims[number] = claim
             try:
                 data = batches.message(interaction, at)
             except errors.InvalidArgument as error:
@@ -286,6 +286,8 @@ class Sender:
 
     def _save(self, *, flying: bool, queued: bool) -> bool:
         """Put into the spool what waits, and what is *flying*, and some of what is *queued*; whether it took that."""
+        now = time.monotonic()
+        self._claims = {number: each for number, each in self._claims.items() if now < each.deadline}
         if self.spool is None:
             return False
         if flying:
@@ -361,10 +363,10 @@ class Sender:
     def _answered(self, batch: Batch, response: RecordInteractionsResponse, refused: dict[int, errors.Error]) -> None:
         self._failures, self._retry_at, self.tally.last_error = 0, 0.0, ""
         self._finish(batch, refused)
-        if self._receipts:
+        if self._claims:
             for (number, _), outcome in zip(batch.records, response.outcomes, strict=True):
-                if number in self._receipts and batch.life is self._life and outcome.HasField("receipt"):
-                    self._receipts.pop(number)(codec.decode(Receipt, outcome.receipt))
+                if number in self._claims and batch.life is self._life and outcome.HasField("receipt"):
+                    self._claims.pop(number).reply(codec.decode(Receipt, outcome.receipt))
 
     def _finish(self, batch: Batch, refused: dict[int, errors.Error]) -> None:
         """Count *batch* as acknowledged, except for what is *refused*, by the index."""
@@ -393,8 +395,8 @@ class Sender:
             self.tally.rejected.append(rejected)
         if self.spool is not None:
             self.spool.reject(interaction, rejected.reason)
-        if own and number in self._receipts:
-            self._receipts.pop(number)(error)
+        if own and number in self._claims:
+            self._claims.pop(number).reply(error)
         if self._told is not None:
             try:
                 self._told(rejected)
@@ -485,8 +487,8 @@ class Sender:
             self.spool.close(settled=not self.tally.spooled)
         self._leave_numbers()
         gone = errors.Cancelled("the recorder was closed before a receipt came")
-        for reply in self._receipts.values():
-            reply(gone)
+        for claim in self._claims.values():
+            claim.reply(gone)
 
     def _connect(self) -> None:
         self._channel = channel(self._settings.target)
