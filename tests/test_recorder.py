@@ -820,6 +820,36 @@ def test_close_twice_is_safe_and_ends_recording(recorder: Recorder) -> None:
         recorder.record(interaction())
 
 
+def test_for_ever_is_a_time_to_wait(server: App, client: Client, tmp_path: Path) -> None:
+    """
+    Whoever has all the time there is may say so, wherever something may be waited for.
+    """
+    ever = math.inf
+    with Recorder(server.target, spool=tmp_path, overflow=Block(ever), queue_records=1, timeout=ever) as recorder:
+        fill(recorder, 3)
+        receipt = recorder.record_now(interaction(), timeout=ever)
+        flushed, closed = recorder.flush(ever), recorder.close(ever)
+    with Recorder(server.target, spool=tmp_path, max_age=ever) as recorder:
+        recorder.record(interaction())
+
+    assert (4, flushed) == (flushed.acknowledged, closed)
+    assert receipt.interaction_id in stored(client)
+    assert 5 == len(stored(client))
+
+
+def test_no_number_is_no_time_to_wait(recorder: Recorder) -> None:
+    """
+    What is asked for with a timeout that is no number is not done; less than nothing is nothing.
+    """
+    for waits in (recorder.flush, recorder.close, lambda timeout: recorder.record_now(interaction(), timeout=timeout)):
+        with pytest.raises(ValueError, match="timeout"):
+            waits(math.nan)
+    recorder.record(interaction())
+    recorder.flush(-1)
+
+    assert 1 == recorder.flush().acknowledged
+
+
 def test_what_was_never_used_has_no_thread(server: App, tmp_path: Path) -> None:
     """
     A recorder that records nothing starts nothing.
@@ -909,6 +939,10 @@ def test_without_a_thread_a_close_does_its_work(tmp_path: Path, monkeypatch: pyt
         ({"queue_records": 0}, "queue_records"),
         ({"spool": False, "overflow": "spool"}, "needs a spool"),
         ({"overflow": "wait"}, "Block"),
+        ({"overflow": Block(math.nan)}, "overflow"),
+        ({"overflow": Block(-1)}, "overflow"),
+        ({"max_age": math.nan}, "max_age"),
+        ({"timeout": math.nan}, "timeout"),
         ({"name": "two\nlines"}, "name"),
         ({"name": "x" * 129}, "name"),
     ],

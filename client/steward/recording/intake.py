@@ -21,6 +21,7 @@ from steward.types import Block, Interaction, Overflow
 Entry = tuple[Interaction, int, Claim | None]  # when it was recorded, in ns since 1970; who waits for its receipt
 
 SIZE = 1024  # bytes of memory that a record takes beside its question
+LONGEST = min(threading.TIMEOUT_MAX - 1.0, 1e9)  # s that may be waited, some 30 years: gRPC counts ns since 1970
 DISK = 5.0  # s that a caller may wait for the disk, when it is faster than the spool
 
 
@@ -112,8 +113,9 @@ class Intake:
     def ask(self, command: Callable[[Reply], Command], timeout: float) -> Any:
         """Return what the thread answers to *command* within *timeout* seconds, or None."""
         answer: SimpleQueue[Any] = SimpleQueue()
+        wait = min(max(timeout, 0.0), threading.TIMEOUT_MAX)
         try:
-            return answer.get(timeout=max(timeout, 0.0) if self.tell(command(answer.put)) else 0.0)
+            return answer.get(timeout=wait if self.tell(command(answer.put)) else 0.0)
         except Empty:
             return None
 

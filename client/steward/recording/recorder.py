@@ -3,6 +3,7 @@ What the assistant holds: a Recorder, or an AsyncRecorder, which are two faces o
 """
 
 import asyncio
+import math
 import time
 import weakref
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from steward import errors, ids
 from steward.recording import spool as spools
 from steward.recording.commands import Claim, Command, Flush, Reply, Sign
 from steward.recording.core import GRACE, Bounds, Core
+from steward.recording.intake import LONGEST
 from steward.recording.sender import Settings
 from steward.transport import Retry, target
 from steward.types import (
@@ -88,7 +90,7 @@ class _Face:
         )
         settings = Settings(
             target=self.target,
-            timeout=timeout,
+            timeout=min(timeout, LONGEST),
             retry=retry or Retry(),
             batch_records=batch_records,
             batch_bytes=batch_bytes,
@@ -148,6 +150,7 @@ class Recorder(_Face):
         Raises: as `record` does; InvalidArgument when it is refused; DeadlineExceeded when no receipt came within
         *timeout* seconds: it is sent all the same, as soon as that goes.
         """
+        timeout = _seconds(timeout)
         answer: SimpleQueue[Receipt | errors.Error] = SimpleQueue()
         self._core.intake.put(_interaction(given, fields), Claim(answer.put, time.monotonic() + timeout))
         self._core.intake.tell(Sign.HURRY)
@@ -163,6 +166,7 @@ class Recorder(_Face):
         Return what became of all that was recorded since this recorder was opened. Acknowledged means on the server's
         disk.
         """
+        timeout = _seconds(timeout)
         core, deadline = self._core, time.monotonic() + timeout
         report = None if core.quiet else core.intake.ask(_flush(deadline), timeout + GRACE)
         return report or core.report()
@@ -173,6 +177,7 @@ class Recorder(_Face):
 
         Return what became of all. To close again does nothing and returns the same.
         """
+        timeout = _seconds(timeout)
         deadline = time.monotonic() + timeout
         self._core.ask_to_close(deadline)
         self._core.wait_closed(deadline)
@@ -207,6 +212,7 @@ class AsyncRecorder(_Face):
         Raises: as `record` does; InvalidArgument when it is refused; DeadlineExceeded when no receipt came within
         *timeout* seconds: it is sent all the same, as soon as that goes.
         """
+        timeout = _seconds(timeout)
         answer, reply = _awaited()
         self._core.intake.put(_interaction(given, fields), Claim(reply, time.monotonic() + timeout))
         self._core.intake.tell(Sign.HURRY)
@@ -222,6 +228,7 @@ class AsyncRecorder(_Face):
         Return what became of all that was recorded since this recorder was opened. Acknowledged means on the server's
         disk.
         """
+        timeout = _seconds(timeout)
         core, deadline = self._core, time.monotonic() + timeout
         if core.quiet:
             return core.report()
@@ -239,6 +246,7 @@ class AsyncRecorder(_Face):
 
         Return what became of all. To close again does nothing and returns the same.
         """
+        timeout = _seconds(timeout)
         deadline = time.monotonic() + timeout
         answer, reply = _awaited()
         if self._core.ask_to_close(deadline, reply):
@@ -278,6 +286,13 @@ def _receipt(answer: Receipt | errors.Error) -> Receipt:
     return answer
 
 
+def _seconds(timeout: float) -> float:
+    """Return *timeout* as what can be waited for: for ever is 30 years, less than nothing is nothing."""
+    if math.isnan(timeout):
+        raise ValueError("timeout: must be a number of seconds")
+    return min(max(timeout, 0.0), LONGEST)
+
+
 def _late(timeout: float) -> errors.DeadlineExceeded:
     return errors.DeadlineExceeded(f"no receipt came within {timeout:g} s; the interaction is kept, and still sent")
 
@@ -315,12 +330,14 @@ def _demand(bounds: Bounds, settings: Settings) -> None:
         raise ValueError(f"batch_records: must be 1 to {LIMITS.batch_size}")
     if not 1 <= settings.batch_bytes <= LIMITS.message_bytes // 2:
         raise ValueError(f"batch_bytes: must be 1 to {LIMITS.message_bytes // 2}")
-    if min(settings.max_age, settings.timeout) <= 0:
+    if not (settings.max_age > 0 and settings.timeout > 0):  # as nan is not
         raise ValueError("max_age and timeout: must be more than 0 seconds")
     if min(bounds.queue_records, bounds.queue_bytes, bounds.spool_bytes) < 1:
         raise ValueError("queue_records, queue_bytes and spool_bytes: must be 1 or more")
     if bounds.overflow == "spool" and bounds.spool is None:
         raise ValueError('overflow: "spool" needs a spool')
+    if isinstance(bounds.overflow, Block) and not bounds.overflow.timeout >= 0:
+        raise ValueError("overflow: must block for 0 seconds or more")
     if not isinstance(bounds.overflow, Block) and bounds.overflow not in ("spool", "raise", "drop"):
         raise ValueError('overflow: must be "spool", "raise", "drop" or Block(timeout)')
 

@@ -21,7 +21,7 @@ from steward import codec, errors
 from steward.recording import batches
 from steward.recording.batches import Batch, Life, Record
 from steward.recording.commands import Claim, Close, Command, Flush, Reply, Rest, Room, Save, Sign
-from steward.recording.intake import Intake
+from steward.recording.intake import LONGEST, Intake
 from steward.recording.numbers import Numbers
 from steward.recording.spool import Spool
 from steward.recording.suspects import Suspects
@@ -124,7 +124,7 @@ class Sender:
         if self._closing is not None:
             times.append(self._closing.deadline)
         first = min(times)
-        return None if first == NEVER else max(first - now, 0.0)
+        return None if first == NEVER else min(max(first - now, 0.0), LONGEST)
 
     @property
     def _sending_at(self) -> float:
