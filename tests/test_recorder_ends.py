@@ -221,6 +221,27 @@ say(recorder.close().acknowledged)
     assert 2 == stored(daemon, tmp_path)
 
 
+def test_sigterm_after_a_loop_that_handled_it_is_seen_to_again(tmp_path: Path) -> None:
+    """
+    Once asyncio has given SIGTERM back to nobody, the next recorder sees to it for all of them.
+    """
+    script = """
+import asyncio
+def opened():
+    recorder = Recorder("127.0.0.1:1", spool=spool, max_age=60)
+    for _ in range(100): recorder.record(**FIELDS)
+    return recorder
+async def main(): asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: None)
+first = opened()
+asyncio.run(main())
+second = opened()
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+    assert (-signal.SIGTERM, []) == run(script, "", tmp_path)
+    assert spooled(tmp_path) > 200 * 50
+
+
 def test_a_handler_that_kills_finds_all_in_the_spool(tmp_path: Path) -> None:
     """
     Before a handler of SIGTERM is called, what is in memory only is on disk, whatever the handler does.

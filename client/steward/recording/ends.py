@@ -3,7 +3,7 @@ What happens to a process: it forks, it exits, it is told to end. Every open rec
 
 A fork: gRPC does not survive one, so the parent's senders let go of their connections before it, and go on after it;
 the child's recorders begin anew and empty. An exit closes them. SIGTERM, where nobody handles it, closes them and
-then ends the process as it would have; where somebody does, all is put into the spool before he is called.
+then ends the process as it would have; where somebody did before us, all is put into the spool before he is called.
 """
 
 import atexit
@@ -67,12 +67,16 @@ def _hook() -> None:
 
 
 def _handle_sigterm() -> None:
-    """Come before whoever handles SIGTERM now, once; only the main thread may. Whoever comes later comes before us."""
+    """
+    Come before whoever handles SIGTERM now; only the main thread may. Whoever comes later comes before us.
+
+    Where we were left out meanwhile, and nobody handles it any more, as after an asyncio loop that did, come back.
+    """
     global _previous  # noqa: PLW0603 -- a process has one
-    if _previous is not None or threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread():
         return
     found = signal.getsignal(signal.SIGTERM)
-    if callable(found) or found is signal.SIG_DFL:  # it may be ignored, or not Python's
+    if found is signal.SIG_DFL or (callable(found) and _previous is None):  # it may be ignored, or not Python's
         _previous = found
         signal.signal(signal.SIGTERM, _sigterm)
 
