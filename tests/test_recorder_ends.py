@@ -482,7 +482,7 @@ for _ in range(100): once()
 before = held()
 for _ in range({MANY}): once()
 after, deadline = held(), time.monotonic() + 10
-while after[:2] != before[:2] and time.monotonic() < deadline:  # gRPC lets go of a connection in its own time
+while max(a - b for a, b in zip(after[:2], before)) > 0 and time.monotonic() < deadline:  # gRPC lets go in its own time
     time.sleep(0.1)
     after = held()
 say(after[0] - before[0]); say(after[1] - before[1]); say((after[2] - before[2]) // 1024)
@@ -490,7 +490,8 @@ say(after[0] - before[0]); say(after[1] - before[1]); say((after[2] - before[2])
 
     code, said = run(script, daemon.target, tmp_path)
 
-    assert (0, "0", "0") == (code, *said[:2])
+    assert 0 == code
+    assert max(map(int, said[:2])) <= 0  # or less, where gRPC had not let go of all before
     assert int(said[2]) < 8192  # KiB
 
 
