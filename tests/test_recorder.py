@@ -820,6 +820,29 @@ def test_close_twice_is_safe_and_ends_recording(recorder: Recorder) -> None:
         recorder.record(interaction())
 
 
+def test_what_is_recorded_meanwhile_keeps_no_handler_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A handler of SIGTERM is called once what was recorded before is in the spool, however much comes meanwhile.
+    """
+    append, opened = Spool.append, Recorder(GONE, spool=tmp_path, max_age=60)
+
+    def busy(self: Spool, records: Sequence[Record]) -> bool:
+        opened.record(interaction())
+        return append(self, records)
+
+    fill(opened, 10)
+    monkeypatch.setattr(Spool, "append", busy)
+    began = time.monotonic()
+    opened._core.save(began + 5)  # noqa: SLF001 -- as the handler has it
+    took = time.monotonic() - began
+    spooled = opened.counters().spooled
+    monkeypatch.undo()
+    opened.close()
+
+    assert took < 3
+    assert spooled >= 10
+
+
 def test_for_ever_is_a_time_to_wait(server: App, client: Client, tmp_path: Path) -> None:
     """
     Whoever has all the time there is may say so, wherever something may be waited for.

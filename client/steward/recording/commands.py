@@ -47,11 +47,12 @@ class Room:
     patient: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Save:
-    """Asks to have all in the spool that is not acknowledged."""
+    """Asks to have all in the spool that was recorded before and is not acknowledged."""
 
     reply: Reply
+    upto: int = 0  # the last number it is about
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -157,6 +157,8 @@ class Sender:
             case Room():
                 self._waiters.rooms.append(command)
             case Save():
+                self._forgo_lost()
+                command.upto = self._numbers.issued + len(self.intake.queue)
                 self._waiters.saves.append(command)
             case Rest(reply):
                 self._rest(reply)
@@ -185,8 +187,7 @@ class Sender:
             if not self._stranded:
                 self.spool.adopt()
             self._look_at = now + LOOK
-        if not self._waiters.flushes:  # which count on the next numbers for what is in the queue
-            self._numbers.forgo_lost(self.intake.lost.total())
+        self._forgo_lost()
         doubted = self._doubted(now)
         if not doubted and self._retry_at <= now and not self._stranded:
             self._launch()
@@ -196,6 +197,11 @@ class Sender:
         if self._waiters.saves:
             self._leave_numbers()
         self._answer(now)
+
+    def _forgo_lost(self) -> None:
+        """Give numbers to what callers lost, unless somebody counts on the next numbers for what is in the queue."""
+        if not self._waiters.flushes and not self._waiters.saves:
+            self._numbers.forgo_lost(self.intake.lost.total())
 
     def _doubted(self, now: float) -> bool:
         """Whether an answer has not come for so long that it may never come."""
@@ -427,7 +433,7 @@ class Sender:
         safe = self._stranded and self._saved
         self._waiters.report(now, self._report, inherited=self.spool is not None and self.spool.waiting, safe=safe)
         self._waiters.make_room(room=self.intake.has_room, full=full)
-        self._waiters.save(saved=self._saved, full=full)
+        self._waiters.save(self._saved_up_to, full=full)
 
     def _report(self) -> FlushReport:
         return self.tally.report(queued=len(self.intake.queue), lost=self.intake.lost.total())
@@ -436,6 +442,11 @@ class Sender:
     def _saved(self) -> bool:
         """Whether nothing is in memory only."""
         return not self.intake.queue and self.tally.unsettled == self.tally.spooled
+
+    def _saved_up_to(self, number: int) -> bool:
+        """Whether nothing up to *number* is in memory only."""
+        held = [each for each in (*self._again, *self._flying.values()) if each.place is None and not each.spooled]
+        return self._numbers.issued >= number and all(first > number for each in held for first, _ in each.records[:1])
 
     # The end
 
@@ -466,7 +477,7 @@ class Sender:
         """Answer all who have asked so far, as nothing else will happen."""
         while not self.intake.commands.empty():
             self._handle(self.intake.commands.get())
-        self._waiters.dismiss(self._report, saved=self._saved and not self.tally.dropped["CLOSED"])
+        self._waiters.dismiss(self._report, lambda _: self._saved and not self.tally.dropped["CLOSED"])
 
     def _leave_all(self) -> None:
         """Put into the spool what is left, and let go of it. Only what the spool does not take is lost."""

@@ -42,20 +42,19 @@ class Waiters:
             self.rooms.remove(each)
             each.reply(room)
 
-    def save(self, *, saved: bool, full: bool) -> None:
-        """Answer those who wait until all is *saved*, or cannot hope for it."""
-        if saved or full:
-            for each in self.saves:
-                each.reply(saved)
-            self.saves.clear()
+    def save(self, saved: Callable[[int], bool], *, full: bool) -> None:
+        """Answer those for whom all is *saved* up to their number, or who cannot hope for it."""
+        for each in [each for each in self.saves if full or saved(each.upto)]:
+            self.saves.remove(each)
+            each.reply(saved(each.upto))
 
-    def dismiss(self, make: Callable[[], FlushReport], *, saved: bool) -> None:
+    def dismiss(self, make: Callable[[], FlushReport], saved: Callable[[int], bool]) -> None:
         """Answer all but those who wait for the end, as nothing else will happen."""
         self.report(math.inf, make, inherited=False, safe=True)
         for each in self.rooms:
             each.reply(False)
         self.rooms.clear()
-        self.save(saved=saved, full=True)
+        self.save(saved, full=True)
 
     def end(self) -> None:
         """Answer those who wait for the end."""
