@@ -82,9 +82,8 @@ def sealed(backup: Backup, plain: bytes, redactor: Redactor, **changes: Any) -> 
 
 def changed(data: Path, backup: Backup, statement: str, scratch: Path) -> bytes:
     """Return the file of *backup*, of the store in *data*, as if *statement* had been run before it was made."""
-    with opened(path_of(data, backup), scratch) as db, db:
-        db.execute("PRAGMA journal_mode=DELETE")
-        db.execute(statement)
+    with opened(path_of(data, backup), scratch) as db:
+        db.executescript(f"PRAGMA journal_mode=DELETE; {statement}")
     plain = scratch.read_bytes()
     return sealed(backup, plain, redactor(data), plain_bytes=len(plain))
 

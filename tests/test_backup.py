@@ -6,6 +6,7 @@ prune_backups, download_backup. What is restored, restore_backup and list_restor
 """
 
 import asyncio
+import gc
 import hashlib
 import json
 import os
@@ -265,10 +266,60 @@ def test_what_is_no_file_is_no_backup(client: Client, data: Path) -> None:
     assert client.get_backup_status().damaged == 0
 
 
+def test_what_is_no_file_is_held_by_nobody(client: Client, data: Path) -> None:
+    """
+    However often one looks, no file stays open for it; and there is nothing to delete.
+    """
+    named = ids.mint()
+    client.create_backup()
+    (data / "backups" / f"{named}.db.zst").mkdir()
+    client.get_backup_status()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+
+    for _ in range(50):
+        client.get_backup_status()
+    after = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(NotFound):
+        client.delete_backup(named)
+
+    assert after < before + 25
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "directory"])
+def test_what_was_noted_elsewhere_is_no_note(client: Client, data: Path, tmp_path: Path, kind: str) -> None:
+    """
+    A note of a verification that is no file leads nowhere and holds nothing up.
+    """
+    made = client.create_backup()
+    client.verify_backup(made.id)
+    note = data / "backups" / f"{made.id}.verified"
+    note.rename(tmp_path / "note")
+    match kind:
+        case "link":
+            note.symlink_to(tmp_path / "note")
+        case "pipe":
+            os.mkfifo(note)
+        case _:
+            note.mkdir()
+
+    assert made == client.get_backup(made.id)
+
+
+def test_a_content_that_cannot_be_read_does_not_pass(client: Client, data: Path, tmp_path: Path) -> None:
+    """
+    What the disk does not give back is wrong with the backup, and not a want of room.
+    """
+    made = client.create_backup()
+    with path_of(data, made).open("ab") as unreadable, (tmp_path / "plain").open("wb") as plain:
+        problem = finished(packing.unpack(unreadable, plain, made))
+
+    assert "its content cannot be read: Bad file descriptor" == problem
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda each: st.lists(each, max_size=3)
 )
-FIELDS = [each.name for each in fields(Backup) if each.name != "verification"]
+FIELDS = [each.name for each in fields(Backup)]
 
 
 @given(changes=st.dictionaries(st.sampled_from([*FIELDS, "other"]), JSON, min_size=1, max_size=3))
@@ -376,6 +427,8 @@ def test_what_a_crash_left_is_cleaned_at_start(data: Path) -> None:
     (left / "plain").write_bytes(b"half")
     (data / "backups" / "README").write_text("mine")
     (data / "backups" / "my.scratch").mkdir()
+    (data / "backups" / f"{ids.mint()}.scratch").write_bytes(b"no directory")
+    (data / "backups" / f"{ids.mint()}.scratch").symlink_to(data)
     (data / "backups" / "not.verified").write_text("mine")
 
     with running_server(data) as server, Client(server.target) as client:
@@ -635,6 +688,77 @@ def test_a_stop_ends_what_is_under_way() -> None:
         return [*reasons, caught.value.reason]
 
     assert ["STOPPING", "STOPPING"] == wait(story())
+
+
+def test_work_that_is_cancelled_ends_and_holds_the_place() -> None:
+    """
+    Whoever waits for the whole may go away too: it stops at its next step, and until then nothing else begins.
+    """
+    begun, go, closed = threading.Event(), threading.Event(), threading.Event()
+
+    def steps() -> Any:
+        try:
+            while True:
+                yield object()
+                begun.set()
+                go.wait()
+        finally:
+            closed.set()
+
+    async def story() -> tuple[bool, bool]:
+        worker = Worker()
+        doing = asyncio.ensure_future(worker.do(steps()))
+        await asyncio.to_thread(begun.wait)
+        doing.cancel()
+        await asyncio.gather(doing, return_exceptions=True)
+        busy = worker.busy
+        go.set()
+        await asyncio.to_thread(worker.close)
+        return busy, closed.is_set()
+
+    assert (True, True) == wait(story())
+
+
+def test_work_that_nobody_hears_of_is_no_fault_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """
+    What it met when nobody waited any more is nobody's.
+    """
+
+    def steps() -> Any:
+        while True:
+            yield object()
+
+    async def story() -> None:
+        worker = Worker()
+        listening = worker.tell(steps())
+        await anext(listening)
+        await listening.aclose()
+        await asyncio.to_thread(worker.close)
+
+    wait(story())
+    gc.collect()
+    wait(asyncio.sleep(0))
+
+    assert [] == [each for each in caplog.records if "never retrieved" in each.getMessage()]
+
+
+def test_a_program_that_is_silent_holds_nobody(tmp_path: Path) -> None:
+    """
+    While it does not get to run, whoever waits for it may stop.
+    """
+    (tmp_path / "plain").touch()
+    os.truncate(tmp_path / "plain", 8 * 2**30)
+    with (tmp_path / "plain").open("rb") as plain, (tmp_path / "packed").open("wb") as packed:
+        steps = packing.pack(plain, packed)
+        next(steps)
+        (child,) = children(os.getpid())
+        os.kill(child, signal.SIGSTOP)
+        last, told = None, next(steps)
+        while told != last:
+            last, told = told, next(steps)
+        steps.close()
+
+    assert [] == children(os.getpid())
 
 
 def test_a_backup_whose_program_is_ended_says_so(tmp_path: Path) -> None:

@@ -28,12 +28,13 @@ from steward import (
     Verification,
     ids,
 )
+from stewardd.backup import Backups, finished
 from stewardd.policy import decide, due_at
 from stewardd.store import database
 from stewardd.store.facts import put
 from stewardd.store.times import micros
 from stewardd.testing import running_server
-from tests.backup_files import backup
+from tests.backup_files import backup, redactor
 from tests.samples import interaction, recorded
 
 NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)
@@ -66,6 +67,7 @@ def model(backups: list[Backup], policy: BackupPolicy) -> set[str]:
     stay |= {each.id for each in backups if each.reason == BackupReason.SAFETY and each.created_at >= NOW - DAY}
     past = sorted((each for each in backups if each.created_at <= NOW), key=lambda each: (each.created_at, each.id))
     stay |= {each.id for each in past[-1:]}
+    stay |= {each.id for each in [each for each in past if each.reason == BackupReason.SCHEDULED][-1:]}
     stay |= {each.id for each in [each for each in past if each.verification == PASSED][-policy.min_verified :]}
     counted = [each for each in past if not (each.reason == BackupReason.SAFETY and each.created_at >= NOW - DAY)]
     oldest = NOW - policy.max_age_days * DAY
@@ -144,13 +146,13 @@ DUE = [
 @pytest.mark.parametrize("number", range(len(DUE)))
 def test_one_is_due_when_the_policy_says(number: int) -> None:
     """
-    Each line of the table.
+    Each line of the table; what was made by hand, or not yet verified, does not count.
     """
     claim, policy, made, due = DUE[number]
-    backups = [backup(n, each) for n, each in enumerate(made)]
-    by_hand = backup(99, NOW, reason=BackupReason.MANUAL)
+    backups = [backup(n, each, verification=FAILED if n else PASSED) for n, each in enumerate(made)]
+    others = [backup(98, NOW, verification=None), backup(99, NOW, reason=BackupReason.MANUAL, verification=PASSED)]
 
-    assert (claim, due) == (claim, due_at(policy, [*backups, by_hand], now=NOW))
+    assert (claim, due) == (claim, due_at(policy, [*backups, *others], now=NOW))
 
 
 def test_where_clocks_go_back_over_it_one_is_made() -> None:
@@ -161,7 +163,7 @@ def test_where_clocks_go_back_over_it_one_is_made() -> None:
     first = due_at(replace(DAILY, set_at=night), [], now=night)
     assert first is not None
 
-    again = due_at(replace(DAILY, set_at=night), [backup(1, first)], now=first)
+    again = due_at(replace(DAILY, set_at=night), [backup(1, first, verification=PASSED)], now=first)
 
     assert (datetime(2026, 10, 25, 0, 30, tzinfo=UTC), datetime(2026, 10, 26, 1, 30, tzinfo=UTC)) == (first, again)
 
@@ -307,6 +309,48 @@ def test_a_restart_neither_loses_nor_doubles_a_backup(tmp_path: Path) -> None:
     assert by_hand.id != made.id
     assert first == second
     assert made.created_at + timedelta(hours=1) == due
+
+
+def test_what_was_made_and_not_verified_is_seen_through(tmp_path: Path) -> None:
+    """
+    Where something came between, the backup that the policy made is verified, and no other one is made.
+    """
+    with running_server(tmp_path):
+        pass
+    overdue(tmp_path)
+    backups = Backups(tmp_path / "backups", redactor=redactor(tmp_path))
+    made = finished(backups.create(tmp_path / "steward.db", reason=BackupReason.SCHEDULED, now=datetime.now(UTC)))
+
+    with running_server(tmp_path, backup_seconds=0.1) as server, Client(server.target) as client:
+        (found,) = scheduled(client)
+
+    assert (made.id, True) == (found.id, found.verification and found.verification.passed)
+
+
+def test_pruning_has_the_policy_make_no_other() -> None:
+    """
+    The last backup that it made stays, however many are made by hand behind it.
+    """
+    mine = backup(1, NOW - timedelta(hours=5), verification=PASSED)
+    by_hand = [backup(n, NOW, reason=BackupReason.MANUAL, verification=PASSED) for n in range(2, 20)]
+
+    decisions = decide([mine, *by_hand], BackupPolicy(), now=NOW)
+    kept = [each for each in [mine, *by_hand] if not {each.id: each.goes for each in decisions}[each.id]]
+
+    assert PruneCause.LATEST == decisions[-1].cause
+    assert due_at(DAILY, kept, now=NOW) == due_at(DAILY, [mine, *by_hand], now=NOW)
+
+
+def test_what_is_due_stays_due_whatever_else_is_set(client: Client) -> None:
+    """
+    To keep more or fewer of them does not begin the policy anew; a time zone of no name is UTC.
+    """
+    before = client.get_backup_status().policy
+    kept = client.set_backup_policy(keep_last=5, max_age_days=7, min_verified=2, time_zone="")
+    moved = client.set_backup_policy(time_of_day="04:00")
+
+    assert (before.set_at, "UTC") == (kept.set_at, kept.time_zone)
+    assert moved.set_at > before.set_at
 
 
 # Downloading

@@ -28,7 +28,7 @@ from stewardd.backup import Backups, finished
 from stewardd.privacy import Redactor, load_key
 from stewardd.store import database
 from stewardd.testing import running_server
-from tests.backup_files import path_of, wrong
+from tests.backup_files import changed, path_of, wrong
 from tests.samples import interaction, recorded
 
 
@@ -282,6 +282,59 @@ def test_what_is_not_there_is_not_restored(client: Client) -> None:
         client.restore_backup("../steward.db")
 
 
+def test_a_backup_under_another_name_is_not_restored(client: Client, data: Path) -> None:
+    """
+    As it is not listed either.
+    """
+    one, other = client.create_backup(), client.create_backup()
+    path_of(data, one).rename(data / "one")
+    path_of(data, other).rename(path_of(data, one))
+
+    for dry_run in (True, False):
+        with pytest.raises(FailedPrecondition, match=f"it is the backup {other.id} under another name"):
+            client.restore_backup(one.id, dry_run=dry_run)
+
+    assert [] == client.list_restores()
+
+
+def test_the_rows_that_are_told_are_those_that_are_there(client: Client) -> None:
+    """
+    The plan tells what comes, the restore itself among it, and what the store knows of itself is no loss.
+    """
+    made = client.create_backup()
+    planned, done = client.restore_backup(made.id, dry_run=True), client.restore_backup(made.id)
+
+    assert (planned.tables, (0, 1)) == (done.tables, rows(done, "restore"))
+    assert {"meta", "schema_migration"}.isdisjoint(each.name for each in done.tables)
+
+
+LAYOUTS = {
+    "a column is missing": "ALTER TABLE interaction DROP COLUMN rated_at",
+    "a column more": "ALTER TABLE session ADD COLUMN more TEXT",
+    "an index is missing": "DROP INDEX interaction_occurred_at_seq",
+    "a condition": "ALTER TABLE session ADD COLUMN never TEXT CHECK (never IS NULL)",
+    "pages of another size": "PRAGMA page_size=65536; VACUUM",
+}
+
+
+@pytest.mark.parametrize("kind", LAYOUTS)
+def test_what_is_not_laid_out_as_a_store_is_not_restored(client: Client, data: Path, tmp_path: Path, kind: str) -> None:
+    """
+    Whoever signed it, as the server could not go on from it.
+    """
+    recorded(client, interaction(query="kept"))
+    made = client.create_backup()
+    path_of(data, made).write_bytes(changed(data, made, LAYOUTS[kind], tmp_path / "changed.db"))
+
+    with pytest.raises(FailedPrecondition) as caught:
+        client.restore_backup(made.id)
+
+    assert "BACKUP_DAMAGED" == caught.value.reason
+    assert [(1, "kept")] == questions(client)
+    assert recorded(client, interaction())
+    assert [] == client.list_restores()
+
+
 def brought(data: Path, other: Path) -> str:
     """Make a backup of another store, bring it into *data*, and return its id."""
     with running_server(other) as server, Client(server.target) as foreign:
@@ -338,8 +391,9 @@ def test_an_older_backup_is_brought_up_to_date(data: Path) -> None:
     db.close()
 
     with running_server(data) as server, Client(server.target) as client:
-        with pytest.raises(FailedPrecondition, match="9999_later"):
-            client.restore_backup(later.id)
+        for dry_run in (True, False):
+            with pytest.raises(FailedPrecondition, match="9999_later"):
+                client.restore_backup(later.id, dry_run=dry_run)
         before = questions(client)
         client.restore_backup(old.id)
         after, done = questions(client), client.list_restores()

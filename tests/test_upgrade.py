@@ -79,8 +79,7 @@ def test_a_migration_that_fails_on_a_copy_leaves_the_store(data: Path) -> None:
         running_server(data).__enter__()
 
     assert "0002_figures" == version_of(data / "steward.db")
-    assert 1 == len(list((data / "backups").glob("*.db.zst")))
-    assert [] == list((data / "backups").glob("*.scratch"))
+    assert [] == list((data / "backups").iterdir())
 
 
 def test_a_migration_that_fails_all_the_same_is_undone(data: Path, tmp_path: Path) -> None:
@@ -96,6 +95,32 @@ def test_a_migration_that_fails_all_the_same_is_undone(data: Path, tmp_path: Pat
         upgrade.migrate(data / "steward.db", before, "ID")
 
     assert "0003_rated_at" == version_of(data / "steward.db")
+
+
+def test_a_damaged_store_is_not_migrated_but_can_be_restored(data: Path, tmp_path: Path) -> None:
+    """
+    However often that is tried, nothing is left of it; the restore sets the store aside.
+    """
+    backup_id = downloaded(data, tmp_path / "copy")
+    orphan = "UPDATE interaction SET session = 99"
+    changed(
+        data, *DROPPED, "DELETE FROM schema_migration WHERE name > '0003_rated_at'", "PRAGMA foreign_keys=OFF", orphan
+    )
+    backups = names(data / "backups")
+
+    for _ in range(2):
+        with pytest.raises(
+            FailedPrecondition, match="the store is damaged, so it was not migrated: 2 rows refer to rows"
+        ):
+            running_server(data).__enter__()
+    left = names(data / "backups")
+    code, said, _ = restore(backup_id, "--data", str(data), "--yes")
+    with running_server(data) as server, Client(server.target) as client:
+        found = questions(client)
+
+    assert backups == left
+    assert (0, [(1, "kept")]) == (code, found)
+    assert "steward.db.damaged-1, which is damaged" in said
 
 
 # Restores while no server runs
@@ -266,7 +291,7 @@ def test_a_damaged_store_is_set_aside(data: Path, tmp_path: Path, kind: str) -> 
     assert (0, damaged) == (planned[0], before)
     assert f"{path} cannot be read, so nobody knows what would be lost; it would be set aside" in planned[1]
     assert (0, "") == (done[0], done[2])
-    assert f"what was before is {path}.damaged-1, which cannot be read" in done[1]
+    assert f"what was before is {path}.damaged-1, which is damaged" in done[1]
     assert damaged == (data / "steward.db.damaged-1").read_bytes()
     assert [(1, "kept"), (receipt.seq, "new")] == found
     assert receipt.seq > max(lost)
@@ -294,6 +319,25 @@ def test_a_damaged_store_stays_where_nothing_is_restored(data: Path, tmp_path: P
     assert 1 == theirs[0]
     assert "is another program's database" in theirs[2]
     assert [] == list(data.glob("*damaged*"))
+
+
+def test_a_dry_run_changes_nothing(data: Path, tmp_path: Path) -> None:
+    """
+    It migrates no store, and where there is none it makes neither that nor a key.
+    """
+    backup_id = downloaded(data, tmp_path / "copy")
+    changed(data, *DROPPED, "DELETE FROM schema_migration WHERE name > '0003_rated_at'")
+    before, content = names(data), (data / "steward.db").read_bytes()
+
+    planned = restore(backup_id, "--data", str(data), "--dry-run")
+    strange = restore(str(tmp_path / "copy"), "--data", str(tmp_path / "strange"), "--dry-run", "--foreign")
+    missing = restore(str(tmp_path / "none"), "--data", str(tmp_path / "missing"), "--dry-run", "--foreign")
+
+    assert (0, 0, 1) == (planned[0], strange[0], missing[0])
+    assert "interaction: 2 rows before, 1 after" in planned[1]
+    assert "interaction: 0 rows before, 1 after" in strange[1]
+    assert (before, content) == (names(data), (data / "steward.db").read_bytes())
+    assert [{"steward.lock"}] * 2 == [names(tmp_path / each) for each in ("strange", "missing")]
 
 
 def test_a_store_in_use_is_not_restored_behind_its_server(tmp_path: Path) -> None:

@@ -19,15 +19,16 @@ from steward.errors import FailedPrecondition
 from steward.types import Restoration
 from stewardd import policy
 from stewardd import restore as restoring
-from stewardd.backup import DIRECTORY, Backups, finished
+from stewardd.backup import DIRECTORY, Backups, finished, place
 from stewardd.config import Config
 from stewardd.lock import Lock
 from stewardd.privacy import Redactor, load_key
 from stewardd.rpc.exports import SCRATCH
 from stewardd.rpc.server import Server
 from stewardd.store import FILE, Store, copies, refuse_old_sqlite, succession
+from stewardd.store.facts import demand_key
 from stewardd.telemetry import Telemetry
-from stewardd.upgrade import upgrade
+from stewardd.upgrade import NOT_MIGRATED, upgrade
 
 GARBAGE_AFTER = 20_000  # objects: a batch makes thousands, none in cycles, and looking for those held it up
 
@@ -109,9 +110,9 @@ def _private(config: Config) -> None:
         raise FailedPrecondition(f"{config.data} cannot be made: {error.strerror}. Give another --data") from None
 
 
-def _redactor(config: Config, *, fresh: bool) -> Redactor:
+def _redactor(config: Config, *, fresh: bool, keep: bool = True) -> Redactor:
     given = config.privacy_key.get_secret_value() if config.privacy_key else None
-    return Redactor(load_key(config.data, given=given, fresh=fresh))
+    return Redactor(load_key(config.data, given=given, fresh=fresh, keep=keep))
 
 
 def _opened(config: Config, telemetry: Telemetry) -> tuple[Store, list[str]]:
@@ -159,28 +160,50 @@ def restore(config: Config, source: str, *, dry_run: bool, foreign: bool) -> tup
         telemetry = Telemetry(level=config.log_level)
         stack.callback(telemetry.close)
         refuse_old_sqlite(allowed=config.allow_old_sqlite)
-        held = config.data / FILE
-        redactor = _redactor(config, fresh=foreign and not held.exists())
-        backups = Backups(config.data / DIRECTORY, redactor=redactor)
-        backups.clear()
-        path = backups.source(source) if ids.parse(source) else Path(os.path.realpath(source))
+        held, directory = config.data / FILE, config.data / DIRECTORY
+        path = place(directory, source) if ids.parse(source) else Path(os.path.realpath(source))
         if not os.path.isfile(path):  # noqa: PTH113 -- pathlib's breaks at what is too long to be a name
             raise FailedPrecondition(f"{source} is neither a file nor the id of a backup")
+        redactor = _redactor(config, fresh=foreign and not held.exists(), keep=not dry_run)
+        backups = Backups(directory, redactor=redactor)
+        if dry_run:
+            return _planned(backups, held, path, foreign=foreign)
+        backups.clear()
 
         def into(store: Store) -> Restoration:
-            steps = restoring.restore(
-                backups, store, path, dry_run=dry_run, foreign=foreign, now=lambda: datetime.now(UTC)
-            )
             with closing(store):
                 if not store.fresh:
                     asyncio.run(store.claim(redactor))
-                return finished(steps)
+                return finished(restoring.restore(backups, store, path, foreign=foreign, now=lambda: datetime.now(UTC)))
 
-        if not copies.is_damaged(held):
-            return into(_opened(config, telemetry)[0]), None
+        store = _sound(config, telemetry)
+        if store is not None:
+            return into(store), None
         with _scratch(config) as scratch:
             done = into(Store(scratch, telemetry=telemetry))
-            return done, held if dry_run else succession.set_aside(held, scratch / FILE)
+            return done, succession.set_aside(held, scratch / FILE)
+
+
+def _planned(backups: Backups, held: Path, source: Path, *, foreign: bool) -> tuple[Restoration, Path | None]:
+    """Return what a restore would do to the store in the file *held*, which it does not change."""
+    if copies.is_damaged(held):
+        return restoring.plan(backups, source, None, foreign=foreign), held
+    before = copies.standing(held)
+    if before is not None:
+        demand_key(before.key, backups.fingerprint)
+    return restoring.plan(backups, source, before, foreign=foreign), None
+
+
+def _sound(config: Config, telemetry: Telemetry) -> Store | None:
+    """Open the store of *config*, brought up to date; None when it is too damaged for that."""
+    if copies.is_damaged(config.data / FILE):
+        return None
+    try:
+        return _opened(config, telemetry)[0]
+    except FailedPrecondition as error:
+        if error.reason != NOT_MIGRATED:
+            raise
+        return None
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from steward import ids
 from steward.disk import sync_directory
-from steward.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
+from steward.errors import Error, FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from steward.types import (
     Backup,
     BackupPhase,
@@ -51,6 +51,8 @@ _NAME = re.compile(rf"([0-9a-f-]{{36}}){re.escape(SUFFIX)}")
 _NOTE = ".verified"  # what came of verifying it
 _SCRATCH = ".scratch"  # what is under way; a crash may leave it
 CHUNK = 1024 * 1024  # bytes of a download
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)  # there is none, or it is a link or a socket
+_SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,26 +92,28 @@ class Backups:
         """Remove what a crash left in the directory."""
         for left in self._directory.glob(f"*{_SCRATCH}"):
             if ids.parse(left.stem):
-                shutil.rmtree(left)
+                _remove(left)
         for note in self._directory.glob(f"*{_NOTE}"):
             if ids.parse(note.stem) and not note.with_suffix(SUFFIX).exists():
-                note.unlink()
+                _remove(note)
 
     def create(self, store: Path, *, reason: BackupReason, now: datetime) -> Steps[Backup]:
         """
         Make a backup of the *store*, a file that may be in use, of a moment not before *now*; return it when on disk.
 
+        Those who record go first, but for a safety backup, which they have to wait for.
         Raises: Unavailable when there is no room, or the store cannot be read; nothing is then left.
         """
         key = ids.mint()
         with self.scratch(key) as scratch:
             plain, packed = _new(scratch / "plain"), _new(scratch / "packed")
             size = store.stat().st_size
+            self._demand_room(size + size // 2)
             yield BackupProgress(BackupPhase.COPYING, 0, size)
-            copies.take(store, plain)
+            copies.take(store, plain, rest=reason != BackupReason.SAFETY)
             found = copies.contents(plain)
             with plain.open("rb") as source, packed.open("wb") as file:
-                sizes = yield from packing.pack(source, file)
+                sizes = yield from packing.pack(source, file, rest=reason != BackupReason.SAFETY)
                 file.seek(sizes["stored_bytes"])
                 made = Backup(
                     id=key,
@@ -164,8 +168,10 @@ class Backups:
 
         Raises: NotFound, FailedPrecondition when it is damaged or not to be trusted.
         """
-        with _opened(source) as file:
+        with _readable(source) as file:
             found = manifest.read(file)
+        if source.parent == self._directory:
+            self._demand_named(found.backup, source)
         if not found.authentic(self._redactor):
             if found.backup.key_fingerprint == self.fingerprint:
                 raise damaged("its manifest was not written under this privacy key")
@@ -179,6 +185,7 @@ class Backups:
 
     def unpack(self, backup: Backup, source: Path, target: Path) -> Steps[list[str]]:
         """Unpack *backup*, in the file *source*, to *target*, a new file; return what is wrong with it."""
+        self._demand_room(backup.plain_bytes)
         with _opened(source) as packed, _new(target).open("wb") as plain:
             problem = yield from packing.unpack(packed, plain, backup)
         if problem:
@@ -191,7 +198,7 @@ class Backups:
 
     def source(self, backup_id: str) -> Path:
         """Return where the file of a backup is, or would be. Raises: InvalidArgument."""
-        return self._path(parsed(backup_id))
+        return place(self._directory, backup_id)
 
     def delete(self, backup_id: str) -> None:
         """Delete a backup, damaged or not. Raises: InvalidArgument, NotFound, Unavailable."""
@@ -199,7 +206,7 @@ class Backups:
         with _writing():
             try:
                 self._path(key).unlink()
-            except FileNotFoundError:
+            except (FileNotFoundError, IsADirectoryError):
                 raise _unknown() from None
             (self._directory / f"{key}{_NOTE}").unlink(missing_ok=True)
             sync_directory(self._directory)
@@ -212,12 +219,20 @@ class Backups:
                 self.delete(each.id)
         return decisions
 
-    def make_scheduled(self, store: Path, policy: BackupPolicy, *, now: Callable[[], datetime]) -> Steps[Verification]:
-        """Make a backup of the *store* by *policy*, verify it, and when it passes delete what may go."""
-        made = yield from self.create(store, reason=BackupReason.SCHEDULED, now=now())
-        verification = yield from self.verify(made.id, now=now())
+    def make_scheduled(
+        self, store: Path, policy: Callable[[], BackupPolicy], *, now: Callable[[], datetime]
+    ) -> Steps[Verification]:
+        """
+        Make a backup of the *store* by the *policy*, verify it, and when it passes delete what may go.
+
+        It is the last one that is verified, where that was made and then something came between.
+        """
+        last = next((each for each in self.listed() if each.reason == BackupReason.SCHEDULED), None)
+        if last is None or last.verification is not None:
+            last = yield from self.create(store, reason=BackupReason.SCHEDULED, now=now())
+        verification = yield from self.verify(last.id, now=now())
         if verification.passed:
-            self.prune(policy, dry_run=False, now=now())
+            self.prune(policy(), dry_run=False, now=now())
         return verification
 
     def file(self, backup_id: str) -> tuple[Backup, int]:
@@ -227,7 +242,7 @@ class Backups:
 
     def block(self, backup_id: str, place: int) -> bytes:
         """Return the bytes of a backup's file from a *place* on, b'' at its end. Raises: NotFound."""
-        with _opened(self.source(backup_id)) as file:
+        with _readable(self.source(backup_id)) as file:
             file.seek(place)
             return file.read(CHUNK)
 
@@ -264,20 +279,36 @@ class Backups:
     def _noted(self, backup: Backup) -> Backup:
         """Return *backup* with what came of verifying it."""
         try:
-            note = (self._directory / f"{backup.id}{_NOTE}").read_bytes()
-        except OSError:
+            with _readable(self._directory / f"{backup.id}{_NOTE}") as file:
+                note = file.read(manifest.MOST)
+        except (NotFound, FailedPrecondition):
             return backup
         return replace(backup, verification=manifest.read_note(note, backup.id, self._redactor))
 
     def _manifest(self, key: str) -> Manifest:
         """Return the manifest of the backup *key*. Raises: NotFound, FailedPrecondition when it is damaged."""
-        with _opened(self._path(key)) as file:
+        path = self._path(key)
+        with _readable(path) as file:
             found = manifest.read(file)
         if not found.authentic(self._redactor):
             raise damaged("its manifest was not written under this privacy key")
-        if found.backup.id != key:
-            raise damaged(f"it is the backup {found.backup.id} under another name")
+        self._demand_named(found.backup, path)
         return found
+
+    def _demand_named(self, backup: Backup, path: Path) -> None:
+        """Raise FailedPrecondition when *path*, in the directory, is not where *backup* belongs."""
+        if path != self._path(backup.id):
+            raise damaged(f"it is the backup {backup.id} under another name")
+
+    def _demand_room(self, size: int) -> None:
+        """
+        Raise OSError when the directory has no room for *size* bytes, and is on the disk of the store.
+
+        To fill that would have records refused meanwhile, so a quarter more is to be left.
+        """
+        usage, apart = shutil.disk_usage(self._directory), self._directory.stat().st_dev
+        if self._directory.parent.stat().st_dev == apart and usage.free < size + size // 4:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _path(self, key: str) -> Path:
         return self._directory / f"{key}{SUFFIX}"
@@ -299,15 +330,45 @@ class Backups:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
+    """
+    Open the file at *path*. Raises: NotFound; FailedPrecondition when it is there and cannot be opened.
+    """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a link could lead out, a pipe hold up
-        file = os.fdopen(handle, "rb")  # which no directory is
-    except OSError:
-        raise _unknown() from None
-    with file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise _unknown()
+    except OSError as error:
+        if error.errno in _ABSENT:
+            raise _unknown() from None
+        raise _unreadable(error) from error
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise _unknown()
+    with os.fdopen(handle, "rb") as file:
         yield file
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[BinaryIO]:
+    """Open the file at *path* to read it. Raises: as `_opened`; FailedPrecondition when reading fails."""
+    with _opened(path) as file:
+        try:
+            yield file
+        except OSError as error:
+            raise _unreadable(error) from error
+
+
+def _unreadable(error: OSError) -> Error:
+    """Return what it means that a file could not be opened or read because of *error*."""
+    if error.errno in _SHORT:
+        return Unavailable("backups cannot be read at the moment: too many files are open", reason="STORE_UNAVAILABLE")
+    return damaged(f"it cannot be read: {error.strerror}")
+
+
+def _remove(path: Path) -> None:
+    """Remove what is at *path*, whatever it is."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 @contextmanager
@@ -333,6 +394,11 @@ def finished(steps: Steps[T]) -> T:
         except StopIteration as end:
             result: T = end.value
             return result
+
+
+def place(directory: Path, backup_id: str) -> Path:
+    """Return where in *directory* the file of a backup is, or would be. Raises: InvalidArgument."""
+    return directory / f"{parsed(backup_id)}{SUFFIX}"
 
 
 def parsed(backup_id: str) -> str:

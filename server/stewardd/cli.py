@@ -65,7 +65,7 @@ def restore(
     Restore a backup into a store that no daemon serves, all or nothing, and say what was done.
 
     A store is made where there is none; put its privacy key there first. What was before is a safety backup, or, where
-    that cannot be read, kept beside it.
+    it is damaged, kept beside it.
     """
     config = settings.load(data=data, log_level="error")
     if not (dry_run or yes):
@@ -88,7 +88,7 @@ def _tell(found: Restoration, damaged: Path | None) -> None:
             typer.echo(f"{damaged} cannot be read, so nobody knows what would be lost; it would be set aside")
         return
     safety = found.restore.safety_backup_id
-    was = f"the backup {safety}" if safety else f"{damaged}, which cannot be read" if damaged else "nothing"
+    was = f"the backup {safety}" if safety else f"{damaged}, which is damaged" if damaged else "nothing"
     typer.echo(f"restored {found.backup.id}; what was before is {was}")
 
 

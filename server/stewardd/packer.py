@@ -1,12 +1,13 @@
 """
 The program that compresses a store's file, or unpacks it: from its standard input to its output.
 
-    python -m stewardd.packer pack
-    python -m stewardd.packer unpack STORED_BYTES PLAIN_BYTES
+    python -m stewardd.packer [--hurry] pack
+    python -m stewardd.packer [--hurry] unpack STORED_BYTES PLAIN_BYTES
 
 It runs beside a server that must not wait for it, so it has the least priority, is one thread, and rests after each
-fraction of a millisecond; and it imports little, so that it takes little memory. On the standard error it writes lines
-of JSON: the bytes of plain content done, and at the end an object of what came of it. It ends when nobody reads them.
+fraction of a millisecond, unless it is to hurry; and it imports little, so that it takes little memory. On the standard
+error it writes lines of JSON: the bytes of plain content done, and at the end an object of what came of it. It ends
+when nobody reads them.
 """
 
 import hashlib
@@ -87,6 +88,10 @@ def unpack(packed: BinaryIO, plain: BinaryIO, stored_bytes: int, plain_bytes: in
     return {"plain_bytes": done, "plain_sha256": after.hexdigest(), "stored_sha256": before.hexdigest()}
 
 
+class _UnreadableError(Exception):
+    """What is to be unpacked cannot be read."""
+
+
 class _Digested:
     """The first bytes of a file, with the digest of those that were read."""
 
@@ -96,7 +101,10 @@ class _Digested:
         self._digest = hashlib.sha256()
 
     def read(self, size: int) -> bytes:
-        block = self._file.read(min(size, self._left))
+        try:
+            block = self._file.read(min(size, self._left))
+        except OSError as error:
+            raise _UnreadableError(error.strerror) from error
         self._left -= len(block)
         self._digest.update(block)
         return block
@@ -116,11 +124,17 @@ def _say(what: object) -> None:
     sys.stderr.flush()
 
 
-def _main(kind: str, *sizes: str) -> None:
+def _give_way() -> None:
+    """Have all others go first."""
     os.nice(_LEAST)
     if hasattr(os, "SCHED_IDLE"):  # Linux: whoever wakes up runs at once, instead of after some milliseconds
         with suppress(OSError):  # some sandboxes do not know of it
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+def _main(kind: str, *sizes: str, hurry: bool) -> None:
+    if not hurry:
+        _give_way()
     for each in (signal.SIGINT, signal.SIGTERM):  # they come to all of a group; who started this sees to its end
         signal.signal(each, signal.SIG_IGN)
     with open(0, "rb", buffering=0) as source, open(1, "wb") as target:
@@ -135,10 +149,14 @@ def _main(kind: str, *sizes: str) -> None:
                     target.flush()
                     _say(end.value)
                     return
+                except _UnreadableError as error:
+                    _say({"problem": f"its content cannot be read: {error}"})
+                    return
                 if done >= tell:
                     _say(done)
                     tell = done + _TOLD
-                time.sleep(_REST)
+                if not hurry:
+                    time.sleep(_REST)
         except BrokenPipeError:
             os._exit(1)
         except OSError as error:
@@ -147,4 +165,4 @@ def _main(kind: str, *sizes: str) -> None:
 
 
 if __name__ == "__main__":
-    _main(*sys.argv[1:])
+    _main(*(each for each in sys.argv[1:] if each != "--hurry"), hurry="--hurry" in sys.argv)

@@ -7,10 +7,11 @@ that the slowest of those who record meanwhile waited several times as long.
 
 import json
 import os
+import select
 import subprocess
 import sys
-from collections.abc import Generator
-from typing import Any, BinaryIO, TypeVar
+from collections.abc import Generator, Iterator
+from typing import IO, Any, BinaryIO, TypeVar
 
 from steward.errors import Unavailable
 from steward.types import Backup, BackupPhase, BackupProgress
@@ -18,15 +19,19 @@ from steward.types import Backup, BackupPhase, BackupProgress
 T = TypeVar("T")
 Steps = Generator[BackupProgress, None, T]
 
+SILENCE = 1.0  # s
+_SIP = 64 * 1024  # bytes
 
-def pack(plain: BinaryIO, packed: BinaryIO) -> Steps[dict[str, Any]]:
+
+def pack(plain: BinaryIO, packed: BinaryIO, *, rest: bool = True) -> Steps[dict[str, Any]]:
     """
-    Compress *plain* into *packed*; return the sizes and digests of both.
+    Compress *plain* into *packed*, with a *rest* now and then for others; return the sizes and digests of both.
 
     Raises: OSError when there is no room, Unavailable when the program that does it was ended.
     """
     size = os.fstat(plain.fileno()).st_size
-    return (yield from _done_by("pack", source=plain, target=packed, phase=BackupPhase.PACKING, size=size))
+    how = ("pack",) if rest else ("--hurry", "pack")
+    return (yield from _done_by(*how, source=plain, target=packed, phase=BackupPhase.PACKING, size=size))
 
 
 def unpack(packed: BinaryIO, plain: BinaryIO, backup: Backup) -> Steps[str]:
@@ -52,18 +57,40 @@ def _done_by(
 ) -> Steps[dict[str, Any]]:
     """Have the program do it, of whose *size* bytes it tells how many are done; return the object that it ends with."""
     command = [sys.executable, "-P", "-m", "stewardd.packer", *map(str, arguments)]
-    with subprocess.Popen(command, stdin=source, stdout=target, stderr=subprocess.PIPE) as process:  # noqa: S603 -- ours
+    done = 0
+    with subprocess.Popen(command, stdin=source, stdout=target, stderr=subprocess.PIPE, bufsize=0) as process:  # noqa: S603 -- ours
         assert process.stderr is not None
         try:
-            for line in process.stderr:
-                said = json.loads(line)
+            for line in _lines(process.stderr):
+                said = _read(line)
                 if isinstance(said, int):
-                    yield BackupProgress(phase, said, size)
-                elif "errno" in said:
+                    done = said
+                elif isinstance(said, dict) and "errno" in said:
                     raise OSError(said["errno"], os.strerror(said["errno"]))
-                else:
-                    found: dict[str, Any] = said
-                    return found
+                elif isinstance(said, dict):
+                    return said
+                yield BackupProgress(phase, done, size)
         finally:
             process.kill()
     raise Unavailable("the program that packs backups was ended", reason="STORE_UNAVAILABLE", retry_after=1.0)
+
+
+def _lines(pipe: IO[bytes]) -> Iterator[bytes]:
+    """Yield each line that comes through *pipe*; an empty one when none came for a while: whoever waits may stop."""
+    left = b""
+    while True:
+        if not select.select([pipe], [], [], SILENCE)[0]:
+            yield b""
+        elif data := pipe.read(_SIP):
+            *lines, left = (left + data).split(b"\n")
+            yield from lines
+        else:
+            return
+
+
+def _read(line: bytes) -> Any:
+    """Return what the program says in *line*; None for what Python itself may write to the standard error."""
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None

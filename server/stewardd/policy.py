@@ -42,6 +42,8 @@ def decide(backups: Sequence[Backup], policy: BackupPolicy, *, now: datetime) ->
     unsafe = [each for each in present if not _is_safety(each, now)]
     verified = [each for each in present if each.verification and each.verification.passed]
     must = {each.id for each in verified[: policy.min_verified]}
+    # Without the last that the policy made, it would make another at once.
+    latest = present[:1] + [each for each in present if each.reason == BackupReason.SCHEDULED][:1]
     recent = {each.id for each in unsafe[: policy.keep_last]}
 
     def cause(each: Backup) -> PruneCause:
@@ -51,7 +53,7 @@ def decide(backups: Sequence[Backup], policy: BackupPolicy, *, now: datetime) ->
             (_is_safety(each, now), PruneCause.SAFETY),
             (young and each.id in recent, PruneCause.KEPT),
             (each.id in must, PruneCause.VERIFIED),
-            (each in present[:1], PruneCause.LATEST),
+            (each in latest, PruneCause.LATEST),
             (not young, PruneCause.OLD),
         ):
             if holds:
@@ -79,11 +81,16 @@ def due_at(policy: BackupPolicy, backups: Sequence[Backup], *, now: datetime) ->
     if not policy.enabled:
         return None
     # One of the future is none that was made in time: the clock was set back.
-    made = [each.created_at for each in backups if each.reason == BackupReason.SCHEDULED and each.created_at <= now]
+    made = [each.created_at for each in backups if _is_done(each) and each.created_at <= now]
     if policy.interval_seconds:
         last = max(made, default=min(policy.set_at, now))
         return last + timedelta(seconds=policy.interval_seconds)
     return _next(policy, max([min(policy.set_at, now), *made]))
+
+
+def _is_done(backup: Backup) -> bool:
+    """Whether the policy made *backup* and saw it through, whatever came of that."""
+    return backup.reason == BackupReason.SCHEDULED and backup.verification is not None
 
 
 def _next(policy: BackupPolicy, after: datetime) -> datetime:
@@ -148,18 +155,25 @@ def set_policy(wanted: PolicyChange, *, now: datetime) -> Callable[[SqliteDataba
     given = {name: each for name, each in asdict(wanted).items() if each is not None}
     demand(_violations(given))
     if "time_zone" in given:
-        zone_named(given["time_zone"])
+        given["time_zone"] = zone_named(given["time_zone"]).key
     if "interval_seconds" in given:
         given["time_of_day"] = ""
     elif "time_of_day" in given:
         given["interval_seconds"] = 0
 
     def change(db: SqliteDatabase) -> BackupPolicy:
-        policy = replace(_read(fact(db, POLICY)), **given, set_at=now)
+        before = _read(fact(db, POLICY))
+        policy = replace(before, **given)
+        if _times(policy) != _times(before):  # else what is due stays due
+            policy = replace(policy, set_at=now)
         _write(db, policy)
         return policy
 
     return change
+
+
+def _times(policy: BackupPolicy) -> tuple[object, ...]:
+    return policy.enabled, policy.time_of_day, policy.time_zone, policy.interval_seconds
 
 
 def _violations(given: dict[str, Any]) -> Iterator[FieldViolation]:

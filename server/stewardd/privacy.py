@@ -122,9 +122,11 @@ class Redactor:
 # The key
 
 
-def load_key(data: Path, *, given: str | None, fresh: bool) -> bytes:
+def load_key(data: Path, *, given: str | None, fresh: bool, keep: bool = True) -> bytes:
     """
     Return the privacy key: the one *given* as 64 hex digits, else that of *data*/privacy.key, made if *fresh*.
+
+    Unless it is to *keep* it, one that is made is written nowhere.
 
     Raises: FailedPrecondition when there is none and the store is not *fresh*, or when it cannot be trusted.
     """
@@ -137,7 +139,7 @@ def load_key(data: Path, *, given: str | None, fresh: bool) -> bytes:
         raise FailedPrecondition(
             f"the privacy key of this store is missing: put your copy back as {path}, or set STEWARD_PRIVACY_KEY"
         )
-    return _made(path)
+    return _made(path) if keep else os.urandom(KEY_BYTES)
 
 
 def _guarded(path: Path) -> str:

@@ -4,7 +4,7 @@ Restores: a backup becomes what the store holds, all or nothing, while the store
 What must outlive a restore is taken over from the store to the copy before the copy replaces it: HEIRLOOMS.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,41 +12,59 @@ from typing import Any
 from peewee import SqliteDatabase
 
 from steward.errors import FailedPrecondition
-from steward.types import Backup, BackupPhase, BackupProgress, BackupReason, Restoration, Restore, RestoredTable
+from steward.types import (
+    Backup,
+    BackupPhase,
+    BackupProgress,
+    BackupReason,
+    Restoration,
+    Restore,
+    RestoredTable,
+)
 from stewardd import policy, quality
 from stewardd.backup import Backups
 from stewardd.manifest import damaged
 from stewardd.packing import Steps
-from stewardd.store import Store, copies, fact, new_epoch, put, succession
+from stewardd.store import Store, copies, fact, new_epoch, put, schema, succession
 from stewardd.store.models import Alert, AlertRule
 from stewardd.store.models import Restore as Restores
 from stewardd.store.times import instant, micros
 
 
+def plan(backups: Backups, source: Path, before: copies.Contents | None, *, foreign: bool) -> Restoration:
+    """
+    Say what to restore the backup in the file *source* would do to a store that holds what was *before*, if anything.
+
+    Raises: as `restore` does of what is known without looking at the content.
+    """
+    wanted = _wanted(backups, source, store="" if before is None else before.store, foreign=foreign)
+    after = {each.name: each.rows for each in wanted.tables}
+    if before is not None:
+        after |= {name: count for name, count in before.tables if name in STAYING}
+    after["restore"] = after.get("restore", 0) + 1
+    return _restoration(wanted, before, after, None)
+
+
 def restore(
-    backups: Backups, store: Store, source: Path, *, dry_run: bool, foreign: bool, now: Callable[[], datetime]
+    backups: Backups, store: Store, source: Path, *, foreign: bool, now: Callable[[], datetime]
 ) -> Steps[Restoration]:
     """
-    Restore the backup in the file *source* into the *store*, or with *dry_run* say what that would do.
+    Restore the backup in the file *source* into the *store*.
 
     From the safety backup on whoever writes is told UNAVAILABLE, so that what is acknowledged is in that backup or in
     the store. Raises: FailedPrecondition when it is damaged, newer than this Steward, or of another store or key and
     not *foreign*; Unavailable when there is no room. The store is then what it was.
     """
-    wanted = backups.trusted(source, foreign=foreign)
     fresh = store.fresh
-    if not (foreign or fresh or wanted.store == store.identity):
-        raise FailedPrecondition(
-            "this backup is of another store: --foreign takes it all the same", reason="OTHER_STORE"
-        )
-    if dry_run:
-        return _restoration(wanted, copies.contents(store.path, shared=True), None, fresh=fresh)
+    wanted = _wanted(backups, source, store="" if fresh else store.identity, foreign=foreign)
     with backups.scratch(wanted.id) as scratch:
         copy = scratch / "copy"
         problems = yield from backups.unpack(wanted, source, copy)
         if problems:
             raise damaged(problems[0])
         succession.bring_up_to_date(copy)
+        if problem := copies.misfit(copy):
+            raise damaged(problem)
         if fresh:
             succession.leave_out(copy, _unknown(wanted, backups.listed(), now()))
         with store.held() as held:
@@ -60,7 +78,19 @@ def restore(
             heirlooms = () if fresh else HEIRLOOMS
             succession.take_over(copy, held, (*heirlooms, _keyed(backups.fingerprint), _noted(done)))
             store.replace(held, copy, epoch=done.epoch_after)
-    return _restoration(wanted, before, done, fresh=fresh)
+            after = dict(copies.contents(store.path, shared=True).tables)
+    return _restoration(wanted, before, after, done)
+
+
+def _wanted(backups: Backups, source: Path, *, store: str, foreign: bool) -> Backup:
+    """Return the backup in the file *source*, which may become what that *store* holds, or any where it is ''."""
+    wanted = backups.trusted(source, foreign=foreign)
+    schema.demand_known(wanted.schema_version)
+    if not foreign and store not in ("", wanted.store):
+        raise FailedPrecondition(
+            "this backup is of another store: --foreign takes it all the same", reason="OTHER_STORE"
+        )
+    return wanted
 
 
 def _unknown(wanted: Backup, others: Iterable[Backup], now: datetime) -> int:
@@ -88,16 +118,16 @@ _FIELDS = (
 )
 
 
-def _restoration(backup: Backup, before: copies.Contents, done: Restore | None, *, fresh: bool) -> Restoration:
-    rows: dict[str, list[int]] = {name: [count, 0] for name, count in before.tables}
-    for table in backup.tables:
-        rows.setdefault(table.name, [0, 0])[1] = table.rows
-    if not fresh:
-        rows |= {name: [count, count] for name, count in before.tables if name in STAYING}
-    newest = before.newest_recorded_at
+def _restoration(
+    backup: Backup, before: copies.Contents | None, after: Mapping[str, int], done: Restore | None
+) -> Restoration:
+    """Return what becomes, or became, of what was *before*, where each table has so many rows *after*."""
+    rows = {} if before is None else dict(before.tables)
+    newest = None if before is None else before.newest_recorded_at
+    names = sorted((rows.keys() | after.keys()) - OWN)
     return Restoration(
         backup=backup,
-        tables=tuple(RestoredTable(name, *counts) for name, counts in sorted(rows.items())),
+        tables=tuple(RestoredTable(name, rows.get(name, 0), after.get(name, 0)) for name in names),
         newest_before=None if newest is None else instant(newest),
         newest_after=backup.newest_recorded_at,
         restore=done,
@@ -119,6 +149,7 @@ def _settings(store: SqliteDatabase, copy: SqliteDatabase) -> None:
 
 
 # Tables of what was set, and of what happened to the store rather than in what it records.
+OWN = {"meta", "schema_migration"}  # tables of what a store knows of itself, which nobody loses or gains
 STAYING = {"alert_rule": AlertRule, "alert": Alert, "restore": Restores}
 HEIRLOOMS: tuple[succession.Heirloom, ...] = (_identity, _settings, *map(succession.stays, STAYING.values()))
 

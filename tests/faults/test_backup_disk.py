@@ -15,7 +15,7 @@ from steward import Backup, BackupReason, Client
 from steward.errors import Unavailable
 from steward.transport import Retry
 from stewardd.testing import Daemon
-from tests.faults.disks import Disk, mountable, mounting
+from tests.faults.disks import PAGE, Disk, mountable, mounting
 from tests.samples import interaction, recorded
 
 pytestmark = pytest.mark.faults
@@ -123,3 +123,29 @@ def test_without_room_for_the_store_nothing_is_restored(daemon: Daemon, client: 
     assert 600 == len(list(client.export_interactions()))
     assert recorded(client, interaction(query="at last"))
     assert refused > 1
+
+
+@pytest.mark.timeout(1800)
+def test_where_store_and_backups_share_a_disk_a_backup_leaves_room(tmp_path: Path) -> None:
+    """
+    One for which there is no room is refused before it takes what is left, and no record is refused meanwhile.
+    """
+    alone = mounting("64m")
+    data = mountable(alone, tmp_path / "data", "BACKUPS ON THE DISK OF THE STORE")
+    with (
+        Daemon(data, under=(*alone, str(data))) as daemon,
+        Client(daemon.target, retry=Retry(attempts=1)) as client,
+    ):
+        disk = Disk(daemon.process, data)
+        made = filled(client, rows=600)
+        names = disk.names()
+        disk.fill(room=made.plain_bytes // PAGE)
+        met_by = [met(client.create_backup), met(lambda: client.verify_backup(made.id))]
+        met_by.append(met(lambda: client.restore_backup(made.id)))
+        stored = recorded(client, *(interaction(query="meanwhile") for _ in range(100)))
+        left = disk.names() - {"filler"}
+        disk.free()
+        done = client.verify_backup(client.create_backup().id)
+
+    assert [BACKUPS_FULL] * 3 == met_by
+    assert (100, names, True) == (len(stored), left, done.passed)

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from steward import codec
@@ -17,13 +18,14 @@ from steward.v1 import backup_pb2, export_pb2
 from steward.v1.backup_service_pb2_grpc import BackupServiceServicer
 from stewardd import restore
 from stewardd.backup import SUFFIX, Backups
+from stewardd.packing import Steps
 from stewardd.policy import PolicyChange, current, due_at, set_policy
 from stewardd.privacy import Redactor
 from stewardd.rpc.exports import Exports
 from stewardd.rpc.paging import Tokens, size
 from stewardd.rpc.readers import Readers
 from stewardd.rpc.work import Worker, once
-from stewardd.store import Store
+from stewardd.store import Store, copies
 
 AGAIN = 300.0  # s after which what failed is tried again
 _OFFSET = struct.Struct(">q")
@@ -57,7 +59,8 @@ class BackupService(BackupServiceServicer):
         if due is None or due > datetime.now(UTC):
             return
         self._not_before = time.monotonic() + AGAIN
-        work = self._backups.make_scheduled(self._store.path, policy, now=lambda: datetime.now(UTC))
+        in_force = partial(current, self._store)
+        work = self._backups.make_scheduled(self._store.path, in_force, now=lambda: datetime.now(UTC))
         verification = await self._worker.do(work)
         self._not_before = 0.0
         if not verification.passed:
@@ -152,19 +155,21 @@ class BackupService(BackupServiceServicer):
     async def RestoreBackup(
         self, request: backup_pb2.RestoreBackupRequest, context: Any
     ) -> AsyncIterator[backup_pb2.RestoreBackupResponse]:
-        steps = restore.restore(
-            self._backups,
-            self._store,
-            self._backups.source(request.id),
-            dry_run=request.dry_run,
-            foreign=request.foreign,
-            now=lambda: datetime.now(UTC),
-        )
+        source = self._backups.source(request.id)
+        if request.dry_run:
+            steps: Steps[Restoration] = once(self._planned, source, foreign=request.foreign)
+        else:
+            now = partial(datetime.now, UTC)
+            steps = restore.restore(self._backups, self._store, source, foreign=request.foreign, now=now)
         async for part in self._worker.tell(steps):
             if isinstance(part, Restoration):
                 yield backup_pb2.RestoreBackupResponse(restoration=codec.encode(backup_pb2.Restoration, part))
             else:
                 yield backup_pb2.RestoreBackupResponse(progress=_progress(part))
+
+    def _planned(self, source: Path, *, foreign: bool) -> Restoration:
+        before = copies.contents(self._store.path, shared=True)
+        return restore.plan(self._backups, source, before, foreign=foreign)
 
     async def ListRestores(
         self, request: backup_pb2.ListRestoresRequest, context: Any

@@ -60,8 +60,17 @@ class Worker:
         return self._current is not None
 
     async def do(self, steps: Generator[P, None, T]) -> T:
-        """Return what comes of *steps*. Raises: ResourceExhausted when something is under way."""
-        return await self._begin(Work(steps))
+        """
+        Return what comes of *steps*, which end early when nobody waits any more.
+
+        Raises: ResourceExhausted when something is under way.
+        """
+        work = Work(steps)
+        done = self._begin(work)
+        try:
+            return await asyncio.shield(done)
+        finally:
+            work.stop()
 
     async def tell(self, steps: Generator[P, None, T]) -> AsyncGenerator[P | T, None]:
         """
@@ -98,7 +107,9 @@ class Worker:
             message = "something is being done to the backups, and one thing at a time is"
             raise ResourceExhausted(message, reason="BACKUP_RUNNING", retry_after=2.0)
         self._current = work
-        return asyncio.ensure_future(self._run(work))
+        begun = asyncio.ensure_future(self._run(work))
+        begun.add_done_callback(_heard)
+        return begun
 
     async def _run(self, work: Work[P, T]) -> T:
         try:
@@ -115,6 +126,12 @@ def once(step: Callable[A, T], *args: A.args, **kwargs: A.kwargs) -> Generator[N
     """Return *step* as work of that one step."""
     yield from ()
     return step(*args, **kwargs)
+
+
+def _heard(done: "asyncio.Task[Any]") -> None:
+    """Take note of what *done* met, which nobody may wait for any more."""
+    if not done.cancelled():
+        done.exception()
 
 
 def _give_way() -> None:

@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 
 from peewee import SqliteDatabase
 
-from steward.errors import FailedPrecondition, Unavailable
+from steward.errors import Unavailable
 from stewardd.privacy import Redactor
 from stewardd.store import database, records, schema
 from stewardd.store.database import SQLITE_ERROR, SQLITE_VERSION, is_full, refuse_old_sqlite
-from stewardd.store.facts import fact, new_epoch, put
+from stewardd.store.facts import demand_key, fact, new_epoch, put
 from stewardd.store.models import Meta, Restore
 from stewardd.store.reading import Reading
 from stewardd.store.row import Kept, Marks, Record, Row, Stored, Times, record_weight
@@ -91,12 +91,7 @@ class Store(Reading):
         Raises: FailedPrecondition when it is bound to another key.
         """
         fingerprint = redactor.fingerprint()
-        bound = await self.change(lambda db: fact(db, "key") or put(db, "key", fingerprint))
-        if bound != fingerprint:
-            raise FailedPrecondition(
-                "this store belongs to another privacy key: its pseudonyms would no longer match. "
-                "Put back the key it was made with, as DATA/privacy.key or STEWARD_PRIVACY_KEY"
-            )
+        demand_key(await self.change(lambda db: fact(db, "key") or put(db, "key", fingerprint)), fingerprint)
 
     async def append(self, rows: Sequence[Row], *, marks: Marks | None = None) -> list[Stored]:
         """Store *rows*, each once, and their *marks*; return where each row stands, in order, when that is on disk."""

@@ -11,7 +11,7 @@ from peewee import DatabaseError, SqliteDatabase
 
 from steward.errors import Unavailable
 from stewardd.store import schema
-from stewardd.store.database import APPLICATION_ID, SQLITE_ERROR, copy, is_damage, open_copy, room
+from stewardd.store.database import APPLICATION_ID, PAGE, SQLITE_ERROR, copy, is_damage, open_copy, room, whose
 from stewardd.store.facts import fact
 
 _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
@@ -33,17 +33,18 @@ class Contents:
     store: str
     epoch: str
     schema_version: str
+    key: str | None  # the fingerprint of the key that it is bound to
 
 
-def take(store: Path, target: Path) -> None:
+def take(store: Path, target: Path, *, rest: bool) -> None:
     """
-    Copy the file of a *store* that is in use, all of one moment, to *target*, an empty file.
+    Copy the file of a *store* that is in use, all of one moment, to *target*, an empty file, with a *rest* or without.
 
     Raises: OSError when there is no room, Unavailable when the store cannot be read.
     """
     try:
         with room():
-            copy(store, target)
+            copy(store, target, rest=rest)
     except SQLITE_ERROR as error:
         raise Unavailable("the store cannot be copied at the moment", reason="STORE_UNAVAILABLE") from error
 
@@ -62,7 +63,31 @@ def contents(path: Path, *, shared: bool = False) -> Contents:
             store=fact(db, "store") or "",
             epoch=fact(db, "epoch") or "",
             schema_version=schema.version(db),
+            key=fact(db, "key"),
         )
+
+
+def standing(store: Path) -> Contents | None:
+    """
+    Look into a *store* that nobody uses; return None where there is none, or one that never belonged to a key.
+
+    Raises: FailedPrecondition when it is another program's, Unavailable when it cannot be read.
+    """
+    if not store.exists():
+        return None
+    with _reading(store, shared=True) as db:
+        application_id = whose(db, store)
+    if application_id != APPLICATION_ID:
+        return None
+    found = contents(store, shared=True)
+    return found if found.key else None
+
+
+def misfit(path: Path) -> str:
+    """Return what is wrong with how the copy at *path*, which is up to date, is laid out; '' when nothing is."""
+    with _reading(path) as db:
+        tables = schema.misfits(db)
+    return f"its table {tables[0]} is not one that a store has" if tables else ""
 
 
 def is_damaged(store: Path) -> bool:
@@ -89,6 +114,9 @@ def _complaints(db: SqliteDatabase) -> Iterator[str]:
     strange = [name for (name,) in db.execute_sql(_STRANGE)]
     if strange:
         yield f"it has {len(strange)} triggers, views or virtual tables, and a store has none"
+    (page,) = db.execute_sql("PRAGMA page_size").fetchone()
+    if page != PAGE:
+        yield f"its pages have {page} bytes, and a store's have {PAGE}"
     broken = [each for (each,) in db.execute_sql("PRAGMA integrity_check(10)") if each != "ok"]
     yield from (f"SQLite finds in it: {each}" for each in broken)
     orphans = len(db.execute_sql("PRAGMA foreign_key_check").fetchall())

@@ -25,6 +25,7 @@ APPLICATION_ID = 0x53545744  # STWD
 JOURNAL_LIMIT = 64 * 1024 * 1024
 FULL = "database or disk is full"  # SQLite's words for SQLITE_FULL: what pysqlite3 raises of a backup has no code
 DAMAGED = ("file is not a database", "malformed")  # and for SQLITE_NOTADB and SQLITE_CORRUPT
+PAGE = 4096  # bytes, SQLite's default: a store takes over no copy with others
 PAGES = 128  # that are copied between two rests
 REST = 20e-6  # s
 COMPILED = 300  # statements the writer keeps: those that append have one for each number of rows
@@ -87,7 +88,7 @@ def open_writer(path: Path) -> SqliteDatabase:
     database = SqliteDatabase(str(path), thread_safe=False, check_same_thread=False, cached_statements=COMPILED)
     with unreadable(path):
         database.connect()
-        if _application_id(database, path) != APPLICATION_ID:
+        if whose(database, path) != APPLICATION_ID:
             for name, value in _FRESH.items():
                 database.pragma(name, value)
         for name, value in _WRITER.items():  # only now: the journal mode would stay with another program's file
@@ -106,13 +107,13 @@ def open_draft(path: Path) -> SqliteDatabase:
     return SqliteDatabase(str(path), pragmas=_DRAFT, thread_safe=False)
 
 
-def copy(source: Path, target: Path) -> None:
+def copy(source: Path, target: Path, *, rest: bool) -> None:
     """
     Copy the store at *source*, all of one moment, to *target*, a file that nobody else uses yet.
 
     On connections of its own, in one transaction: or else each commit of the store's writer would have it begin again.
-    It does not hold the writer up, and gives Python's lock away meanwhile; and it rests after each fraction of a
-    millisecond, as Linux may let those who wake up meanwhile wait for that.
+    It does not hold the writer up, and gives Python's lock away meanwhile; with *rest* it pauses after each fraction of
+    a millisecond, as Linux may let those who wake up meanwhile wait for that.
     """
     with (
         closing(_SQLITE.connect(f"{source.resolve().as_uri()}?mode=ro", uri=True)) as store,
@@ -122,7 +123,10 @@ def copy(source: Path, target: Path) -> None:
         made.execute("PRAGMA synchronous=OFF")
         store.execute("BEGIN")
         store.execute("SELECT 1 FROM sqlite_master").fetchone()  # now it has begun
-        store.backup(made, pages=PAGES, progress=lambda *_: time.sleep(REST))
+        if rest:
+            store.backup(made, pages=PAGES, progress=lambda *_: time.sleep(REST))
+        else:
+            store.backup(made, pages=-1)
 
 
 def pour(copy_path: Path, store: SqliteDatabase) -> None:
@@ -146,7 +150,7 @@ def unreadable(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _application_id(database: SqliteDatabase, path: Path) -> int:
+def whose(database: SqliteDatabase, path: Path) -> int:
     """Return whose the file says it is. Raises: FailedPrecondition when it is not empty and not a Steward's."""
     (application_id,) = database.execute_sql("PRAGMA application_id").fetchone()
     (objects,) = database.execute_sql("SELECT COUNT(*) FROM sqlite_master").fetchone()

@@ -6,6 +6,7 @@ import secrets
 
 from peewee import SqliteDatabase
 
+from steward.errors import FailedPrecondition
 from stewardd.store.models import Meta
 
 
@@ -21,6 +22,15 @@ def put(db: SqliteDatabase, name: str, value: str) -> str:
         db
     ).execute()
     return value
+
+
+def demand_key(bound: str | None, fingerprint: str) -> None:
+    """Raise FailedPrecondition unless a store *bound* to that key is the one of the key with this *fingerprint*."""
+    if bound != fingerprint:
+        raise FailedPrecondition(
+            "this store belongs to another privacy key: its pseudonyms would no longer match. "
+            "Put back the key it was made with, as DATA/privacy.key or STEWARD_PRIVACY_KEY"
+        )
 
 
 def new_epoch() -> str:
