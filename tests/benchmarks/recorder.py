@@ -2,7 +2,8 @@
 What a recorder costs the assistant, and what it brings to the server.
 
 A record is timed on the caller's thread, with the server there and with it gone, with pauses in which the processor's
-caches and clock go down, and then as fast as it goes. The rate into the server stands beside that of plain batches,
+caches and clock go down, and then as fast as it goes. Beside it stands what the caller pays anyway: to make the
+interaction and to put it into a list. The rate into the server stands beside that of plain batches,
 in turn.
 """
 
@@ -12,6 +13,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -40,7 +42,10 @@ async def recorder(data: Path) -> list[dict[str, Any]]:
 
 
 def _costs(target: str, data: Path) -> list[dict[str, Any]]:
-    found = []
+    found: list[dict[str, Any]] = []
+    for loop, (calls, pace) in LOOPS.items():
+        made: list[Interaction] = []
+        found.append({"case": "interaction_made", "loop": loop, **cost(_maker(made), calls=calls, pace=pace)})
     for server, address in (("there", target), ("gone", GONE)):
         for loop, (calls, pace) in LOOPS.items():
             with Recorder(address, spool=data / "spool") as opened:
@@ -56,6 +61,11 @@ def _costs(target: str, data: Path) -> list[dict[str, Any]]:
                 }
             )
     return found
+
+
+def _maker(made: list[Interaction]) -> Callable[..., object]:
+    """Return what makes an interaction of its fields and puts it among those *made*."""
+    return lambda **fields: made.append(Interaction(**fields))
 
 
 async def _rates(target: str, data: Path) -> dict[str, Any]:
