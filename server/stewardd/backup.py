@@ -9,7 +9,6 @@ import errno
 import os
 import re
 import shutil
-import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,11 +16,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 
 from steward import ids
 from steward.disk import sync_directory
-from steward.errors import Error, FailedPrecondition, InvalidArgument, NotFound, Unavailable
+from steward.errors import FailedPrecondition, InvalidArgument, NotFound
 from steward.types import (
     Backup,
     BackupPhase,
@@ -35,6 +34,7 @@ from steward.types import (
 )
 from stewardd import manifest, packing
 from stewardd.manifest import Manifest, damaged
+from stewardd.opening import new, opened, readable, remove, unknown, writing
 from stewardd.packing import Steps
 from stewardd.policy import decide
 from stewardd.privacy import RULES_VERSION, Redactor
@@ -51,8 +51,6 @@ _NAME = re.compile(rf"([0-9a-f-]{{36}}){re.escape(SUFFIX)}")
 _NOTE = ".verified"  # what came of verifying it
 _SCRATCH = ".scratch"  # what is under way; a crash may leave it
 CHUNK = 1024 * 1024  # bytes of a download
-_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)  # there is none, or it is a link or a socket
-_SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +90,10 @@ class Backups:
         """Remove what a crash left in the directory."""
         for left in self._directory.glob(f"*{_SCRATCH}"):
             if ids.parse(left.stem):
-                _remove(left)
+                remove(left)
         for note in self._directory.glob(f"*{_NOTE}"):
             if ids.parse(note.stem) and not note.with_suffix(SUFFIX).exists():
-                _remove(note)
+                remove(note)
 
     def create(self, store: Path, *, reason: BackupReason, now: datetime) -> Steps[Backup]:
         """
@@ -106,7 +104,7 @@ class Backups:
         """
         key = ids.mint()
         with self.scratch(key) as scratch:
-            plain, packed = _new(scratch / "plain"), _new(scratch / "packed")
+            plain, packed = new(scratch / "plain"), new(scratch / "packed")
             size = store.stat().st_size
             self._demand_room(size + size // 2)
             yield BackupProgress(BackupPhase.COPYING, 0, size)
@@ -153,7 +151,7 @@ class Backups:
             except FailedPrecondition as error:
                 problems = [error.message]
             done = Verification(now, not problems, tuple(problems), time.monotonic() - started)
-            note = _new(scratch / "note")
+            note = new(scratch / "note")
             with note.open("wb") as file:
                 file.write(manifest.noted(key, done, self._redactor))
                 file.flush()
@@ -168,7 +166,7 @@ class Backups:
 
         Raises: NotFound, FailedPrecondition when it is damaged or not to be trusted.
         """
-        with _readable(source) as file:
+        with readable(source) as file:
             found = manifest.read(file)
         if source.parent == self._directory:
             self._demand_named(found.backup, source)
@@ -186,7 +184,7 @@ class Backups:
     def unpack(self, backup: Backup, source: Path, target: Path) -> Steps[list[str]]:
         """Unpack *backup*, in the file *source*, to *target*, a new file; return what is wrong with it."""
         self._demand_room(backup.plain_bytes)
-        with _opened(source) as packed, _new(target).open("wb") as plain:
+        with opened(source) as packed, new(target).open("wb") as plain:
             problem = yield from packing.unpack(packed, plain, backup)
         if problem:
             return [problem]
@@ -203,11 +201,11 @@ class Backups:
     def delete(self, backup_id: str) -> None:
         """Delete a backup, damaged or not. Raises: InvalidArgument, NotFound, Unavailable."""
         key = parsed(backup_id)
-        with _writing():
+        with writing():
             try:
                 self._path(key).unlink()
             except (FileNotFoundError, IsADirectoryError):
-                raise _unknown() from None
+                raise unknown() from None
             (self._directory / f"{key}{_NOTE}").unlink(missing_ok=True)
             sync_directory(self._directory)
 
@@ -242,7 +240,7 @@ class Backups:
 
     def block(self, backup_id: str, place: int) -> bytes:
         """Return the bytes of a backup's file from a *place* on, b'' at its end. Raises: NotFound."""
-        with _readable(self.source(backup_id)) as file:
+        with readable(self.source(backup_id)) as file:
             file.seek(place)
             return file.read(CHUNK)
 
@@ -279,7 +277,7 @@ class Backups:
     def _noted(self, backup: Backup) -> Backup:
         """Return *backup* with what came of verifying it."""
         try:
-            with _readable(self._directory / f"{backup.id}{_NOTE}") as file:
+            with readable(self._directory / f"{backup.id}{_NOTE}") as file:
                 note = file.read(manifest.MOST)
         except (NotFound, FailedPrecondition):
             return backup
@@ -288,7 +286,7 @@ class Backups:
     def _manifest(self, key: str) -> Manifest:
         """Return the manifest of the backup *key*. Raises: NotFound, FailedPrecondition when it is damaged."""
         path = self._path(key)
-        with _readable(path) as file:
+        with readable(path) as file:
             found = manifest.read(file)
         if not found.authentic(self._redactor):
             raise damaged("its manifest was not written under this privacy key")
@@ -317,7 +315,7 @@ class Backups:
     def scratch(self, key: str) -> Iterator[Path]:
         """Have a directory for what is under way. Raises: Unavailable when there is no room for it."""
         place = self._directory / f"{key}{_SCRATCH}"
-        with _writing():
+        with writing():
             if not self._directory.exists():
                 self._directory.mkdir(mode=0o700)
                 sync_directory(self._directory.parent)
@@ -326,64 +324,6 @@ class Backups:
                 yield place
             finally:
                 shutil.rmtree(place)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    """
-    Open the file at *path*. Raises: NotFound; FailedPrecondition when it is there and cannot be opened.
-    """
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a link could lead out, a pipe hold up
-    except OSError as error:
-        if error.errno in _ABSENT:
-            raise _unknown() from None
-        raise _unreadable(error) from error
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise _unknown()
-    with os.fdopen(handle, "rb") as file:
-        yield file
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[BinaryIO]:
-    """Open the file at *path* to read it. Raises: as `_opened`; FailedPrecondition when reading fails."""
-    with _opened(path) as file:
-        try:
-            yield file
-        except OSError as error:
-            raise _unreadable(error) from error
-
-
-def _unreadable(error: OSError) -> Error:
-    """Return what it means that a file could not be opened or read because of *error*."""
-    if error.errno in _SHORT:
-        return Unavailable("backups cannot be read at the moment: too many files are open", reason="STORE_UNAVAILABLE")
-    return damaged(f"it cannot be read: {error.strerror}")
-
-
-def _remove(path: Path) -> None:
-    """Remove what is at *path*, whatever it is."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
-
-
-@contextmanager
-def _writing() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-        why = "is full" if full else f"cannot be written: {error.strerror}"
-        message = f"the disk that holds the backups {why}: nothing was done"
-        raise Unavailable(message, reason="BACKUP_STORAGE_FULL", retry_after=60.0) from error
-
-
-def _unknown() -> NotFound:
-    return NotFound("no backup has this id", reason="BACKUP_NOT_FOUND")
 
 
 def finished(steps: Steps[T]) -> T:
@@ -414,9 +354,3 @@ def _described(found: Backup | Contents) -> tuple[object, ...]:
     tables: Any = found.tables
     rows = [(each.name, each.rows) if isinstance(each, BackupTable) else each for each in tables]
     return rows, found.newest_seq, found.store, found.epoch, found.schema_version
-
-
-def _new(path: Path) -> Path:
-    """Make an empty file at *path*, for its owner only."""
-    path.touch(mode=0o600, exist_ok=False)
-    return path
