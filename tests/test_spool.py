@@ -2,9 +2,11 @@
 The spool: what is on disk, who may have it, what a crash leaves, and `steward spool`.
 """
 
+import fcntl
 import json
 import os
 import resource
+import shutil
 import stat
 import subprocess
 import sys
@@ -16,6 +18,7 @@ import pytest
 from steward import Client, Recorder, ids
 from steward.recording import segment
 from steward.recording.batches import Batch, Life, Record
+from steward.recording.inventory import listed
 from steward.recording.segment import Segment
 from steward.recording.spool import Spool, of_target
 from stewardd.app import App
@@ -151,6 +154,83 @@ def test_another_process_cannot_have_what_is_held(tmp_path: Path) -> None:
 
     assert not held
     assert [1] == replayed(other)
+
+
+def test_what_another_removes_before_it_is_held_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Who meets a new segment before its maker locked it takes it for an empty one; the records go into the next.
+    """
+    flock, met = fcntl.flock, list[Path]()
+
+    def flock_late(fd: int, how: int) -> None:
+        if not met:
+            met.extend(tmp_path.iterdir())
+            assert Segment.adopt(met[0]) is None
+        flock(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock_late)
+    spool = opened(tmp_path)
+    spooled = spool.append(records(1, 2))
+    spool.close(settled=False)
+    other = opened(tmp_path, OTHER)
+    other.adopt()
+
+    assert (True, "") == (spooled, spool.error)
+    assert [1, 2] == replayed(other)
+
+
+def test_what_another_locks_before_it_is_held_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    While another looks whether a new segment is held, the records go into the next.
+    """
+    flock, others = fcntl.flock, list[int]()
+
+    def flock_second(fd: int, how: int) -> None:
+        if not others:
+            others.append(os.open(next(tmp_path.iterdir()), os.O_RDONLY))
+            flock(others[0], how)
+        flock(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock_second)
+    spool = opened(tmp_path)
+    spooled = spool.append(records(1, 2))
+    os.close(others[0])
+
+    assert (True, "", 1) == (spooled, spool.error, len(list(tmp_path.iterdir())))
+    assert [1, 2] == replayed(spool)
+
+
+def test_where_nothing_can_be_locked_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A disk that has no locks is told as one that cannot be written, and neither files nor descriptors pile up.
+    """
+
+    def flock(_fd: int, _how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    before = open_files()
+    spool = opened(tmp_path)
+
+    assert not spool.append(records(1))
+    assert os.strerror(errno.ENOLCK) in spool.error
+    assert ([], before) == (list(tmp_path.iterdir()), open_files())
+
+
+def test_a_spool_that_is_deleted_while_in_use_is_begun_anew(tmp_path: Path) -> None:
+    """
+    What comes after the directory was deleted is in a file that others find; what came before is still sent from here.
+    """
+    directory = of_target(tmp_path, GONE)
+    spool = opened(directory)
+    spool.append(records(1))
+    shutil.rmtree(directory)
+    appended = spool.append(records(2))
+    (file,) = listed(tmp_path)
+
+    assert (True, 1) == (appended, file.records)
+    assert [1, 2] == replayed(spool)
+    assert [] == listed(tmp_path)
 
 
 def test_what_is_taken_over_keeps_its_numbering(tmp_path: Path) -> None:

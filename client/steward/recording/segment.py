@@ -46,19 +46,26 @@ class Segment:
     @classmethod
     def make(cls, directory: Path, life: Life) -> Self:
         """Make a new one in *directory* for records of *life*, on disk when this returns. Raises: OSError."""
-        path = directory / f"{ids.mint()}{SUFFIX}"
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
-        try:
-            _hold(fd)
-            head = json.dumps({"format": FORMAT, "recorder_id": life.id, "recorder_name": life.name}).encode()
-            first = frame(0, head)
-            _write(fd, first, at=0)
-            os.fsync(fd)
-            sync_directory(directory)
-        except OSError:
-            path.unlink(missing_ok=True)
-            os.close(fd)
-            raise
+        made = None
+        while made is None:
+            path = directory / f"{ids.mint()}{SUFFIX}"
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
+            try:
+                made = cls._begun(path, fd, life) if _held_first(fd) else None
+            finally:
+                if made is None:
+                    path.unlink(missing_ok=True)
+                    os.close(fd)
+        return made
+
+    @classmethod
+    def _begun(cls, path: Path, fd: int, life: Life) -> Self:
+        """Return the new one at *path*, whose *fd* is locked, with its header on disk. Raises: OSError."""
+        head = json.dumps({"format": FORMAT, "recorder_id": life.id, "recorder_name": life.name}).encode()
+        first = frame(0, head)
+        _write(fd, first, at=0)
+        os.fsync(fd)
+        sync_directory(path.parent)
         return cls(path, fd, life, start=len(first), size=len(first))
 
     @classmethod
@@ -111,6 +118,11 @@ class Segment:
         _, data, start = head
         said = json.loads(data)
         return cls(path, fd, Life(said["recorder_id"], said["recorder_name"]), start=start, size=status.st_size)
+
+    @property
+    def unlinked(self) -> bool:
+        """Whether somebody deleted it, though it is held: nobody will find what is written into it."""
+        return os.fstat(self._fd).st_nlink == 0
 
     def append(self, records: Sequence[Record]) -> None:
         """Write *records*, all or none; they are on disk when this returns. Raises: OSError."""
@@ -201,6 +213,15 @@ def _hold(fd: int) -> None:
     import fcntl  # noqa: PLC0415 -- Windows has none, where all but the spool works
 
     fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _held_first(fd: int) -> bool:
+    """Lock *fd*, a new file; whether no other saw it before, and took it for one that is over. Raises: OSError."""
+    try:
+        _hold(fd)
+    except BlockingIOError:
+        return False
+    return os.fstat(fd).st_nlink > 0
 
 
 def _write(fd: int, data: bytes, *, at: int) -> None:

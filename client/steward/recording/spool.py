@@ -72,7 +72,7 @@ class Spool:
         """Put *records* of ours on disk, all or none; whether they are there."""
         try:
             self._demand_room(sum(len(message) for _, message in records) + self._limit // RESERVE)
-            if self._writing is not None and self._writing.size >= SEGMENT_BYTES:
+            if self._writing is not None and (self._writing.size >= SEGMENT_BYTES or self._writing.unlinked):
                 self._seal()
             if self._writing is None:
                 _make(self._directory)
