@@ -17,6 +17,7 @@ import pytest
 
 from steward import Client, Recorder, ids
 from steward.recording import segment
+from steward.recording import spool as spools
 from steward.recording.batches import Batch, Life, Record
 from steward.recording.inventory import listed
 from steward.recording.segment import Segment
@@ -57,6 +58,11 @@ def replayed(spool: Spool, most: int = 1000) -> list[int]:
         found += [number for number, _ in batch.records]
         settle(spool, batch)
     return found
+
+
+def open_files() -> int:
+    """Return how many files this process has open."""
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 def settle(spool: Spool, batch: Batch) -> None:
@@ -246,6 +252,42 @@ def test_what_is_taken_over_keeps_its_numbering(tmp_path: Path) -> None:
 
     assert batch is not None
     assert (OTHER, records(1, 2)) == (batch.life, batch.records)
+
+
+def test_many_files_are_taken_over_some_at_a_time(tmp_path: Path) -> None:
+    """
+    However many files were left, few are open at once, and all are replayed in order, the oldest first.
+    """
+    for number in range(1, 51):
+        left(tmp_path, number).rename(tmp_path / f"{number:02}.spool")
+    before = open_files()
+    spool = opened(tmp_path)
+    spool.adopt()
+    held = open_files() - before
+
+    assert 16 == held
+    assert [*range(1, 51)] == replayed(spool, most=2)
+    assert ([], False) == (list(tmp_path.iterdir()), spool.waiting)
+
+
+def test_what_is_there_is_not_measured_for_each_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Where many files are, a hundred appends look at them no hundred times.
+    """
+    for number in range(20):
+        left(tmp_path, number)
+    measured, size_of = list[Path](), spools.size_of
+
+    def measure(path: Path) -> int:
+        measured.append(path)
+        return size_of(path)
+
+    monkeypatch.setattr(spools, "size_of", measure)
+    spool = opened(tmp_path)
+    for number in range(100):
+        assert spool.append(records(number))
+
+    assert len(measured) < 20 * 50
 
 
 def test_numbers_that_never_come_wait_for_who_replays(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ SUFFIX = ".spool"
 DAMAGED = ".damaged"
 FORMAT = 1
 
+HEAD = 16  # bytes of a frame beside its message
 _HEAD = struct.Struct("<IIQ")
 _CHUNK = 256 * 1024  # bytes read at once
 _MODE = 0o600
@@ -174,10 +175,10 @@ class Segment:
     def _torn(self, at: int) -> bool:
         """Whether what cannot be read from *at* on is what a crash cuts off: the last frame, or nothing but zeros."""
         rest = os.pread(self._fd, self.size - at, at)
-        if len(rest) < _HEAD.size or not any(rest):
+        if len(rest) < HEAD or not any(rest):
             return True
         length, _, _ = _HEAD.unpack_from(rest)
-        return bool(_HEAD.size + length >= len(rest))
+        return bool(HEAD + length >= len(rest))
 
 
 def frame(number: int, message: bytes) -> bytes:
@@ -190,17 +191,17 @@ def frames(fd: int, start: int, end: int) -> Iterator[tuple[int, bytes, int]]:
     """Yield number, message and end of each good frame of *fd* from *start* to *end*, up to the first that is not."""
     held, at = b"", start  # what was read from there on
     while True:
-        if len(held) < _HEAD.size:
+        if len(held) < HEAD:
             held = os.pread(fd, min(_CHUNK, end - at), at)
-            if len(held) < _HEAD.size:
+            if len(held) < HEAD:
                 return
         length, checksum, number = _HEAD.unpack_from(held)
-        whole = _HEAD.size + length
+        whole = HEAD + length
         if at + whole > end:
             return
         if len(held) < whole:
             held = os.pread(fd, min(max(_CHUNK, whole), end - at), at)
-        message = held[_HEAD.size : whole]
+        message = held[HEAD:whole]
         if zlib.crc32(message, zlib.crc32(number.to_bytes(8, "little"))) != checksum:
             return
         at += whole

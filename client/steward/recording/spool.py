@@ -9,7 +9,9 @@ Used by one thread. What the disk refuses is told in `error`, and tried again wh
 
 import dataclasses
 import json
+import math
 import os
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -21,12 +23,14 @@ import platformdirs
 from steward.disk import sync_directory
 from steward.recording.batches import Batch, Life, Place, Range, Record
 from steward.recording.numbers import MOST
-from steward.recording.segment import DAMAGED, SUFFIX, Segment
+from steward.recording.segment import DAMAGED, HEAD, SUFFIX, Segment
 from steward.types import Interaction
 
 REJECTED = "rejected"
 SEGMENT_BYTES = 4 * 1024 * 1024  # from where on a new one is begun
+HELD = 16  # segments that are held at once, of those that others left
 ASIDE = 10  # batches that are to be replayed later, while those behind them are replayed
+MEASURED = 1.0  # s for which it is remembered how much is there
 RESERVE = 16  # the part of the limit, one in so many, that records leave to the numbers of those that found no room
 
 
@@ -51,27 +55,29 @@ class Spool:
         self._life = life
         self._writing: Segment | None = None
         self._ready: deque[Segment] = deque()  # to be replayed
+        self._found: deque[Path] = deque()  # what others left, to be taken over when there is room among these
         self._out: Place | None = None  # what is being replayed
         self._aside: set[Place] = set()  # what is to be replayed later
         self._forgotten: set[int] = set()  # numbers of ours that are settled all the same
+        self._used = 0  # bytes on disk, as of when that was measured, and ours since
+        self._measured_at = -math.inf  # s, monotonic
 
     @property
     def waiting(self) -> bool:
         """Whether anything in it is to be sent."""
-        return bool(self._ready or self._writing)
+        return bool(self._ready or self._found or self._writing)
 
     @property
     def readable(self) -> bool:
         """Whether `next` may have something."""
         if self._out is not None or len(self._aside) >= ASIDE:
             return False
-        unread = any(each.position < each.size or not each.unsettled for each in self._ready)
-        return unread or self._writing is not None
+        return self._writing is not None or any(map(_is_unread, self._ready))
 
     def append(self, records: Sequence[Record]) -> bool:
         """Put *records* of ours on disk, all or none; whether they are there."""
         try:
-            self._demand_room(sum(len(message) for _, message in records) + self._limit // RESERVE)
+            self._demand_room(sum(HEAD + len(message) for _, message in records), beside=self._limit // RESERVE)
             if self._writing is not None and (self._writing.size >= SEGMENT_BYTES or self._writing.unlinked):
                 self._seal()
             if self._writing is None:
@@ -88,18 +94,22 @@ class Spool:
         """Return up to *most* records of about *size* bytes to replay, one such at a time; None when there are none."""
         if not self.readable:
             return None
-        while True:
-            for segment in list(self._ready):
-                while (batch := self._read(segment, most, size)) is not None:
-                    if batch.records or batch.kept:
-                        self._out = batch.place
-                        return batch
-                if not segment.unsettled:
-                    self._ready.remove(segment)
-                    segment.finish()
-            if self._writing is None:
-                return None
+        while (segment := self._unread()) is not None:
+            batch = self._read(segment, most, size)
+            if batch is None:
+                self._finish_read(segment)
+            elif batch.records or batch.kept:
+                self._out = batch.place
+                return batch
+        return None
+
+    def _unread(self) -> Segment | None:
+        """Return the first that is to be read, or has to go; when there is none, that which was written until now."""
+        found = next(filter(_is_unread, self._ready), None)
+        if found is None and self._writing is not None:
+            found = self._writing
             self._seal()
+        return found
 
     def _read(self, segment: Segment, most: int, size: int) -> Batch | None:
         """Return the next up to *most* records of about *size* bytes of *segment* but for what is forgotten."""
@@ -129,27 +139,35 @@ class Spool:
         self._aside.discard(place)
         if place is self._out:
             self._out = None
-        segment = place.segment
-        segment.unsettled -= 1
+        place.segment.unsettled -= 1
+        self._finish_read(place.segment)
+
+    def _finish_read(self, segment: Segment) -> None:
+        """Remove *segment* if it was read to the end and all in it is settled, and take over another."""
         if segment.position == segment.size and not segment.unsettled:
             self._ready.remove(segment)
             segment.finish()
+            self._take_over()
 
     def forget(self, numbers: Iterable[int]) -> None:
         """Take note that *numbers* of ours are settled, though they are in it."""
         self._forgotten.update(numbers)
 
     def adopt(self) -> None:
-        """Take over what others left, if nobody holds it."""
-        held = {each.path for each in (*self._ready, self._writing) if each is not None}
-        for path in segments(self._directory):
-            if path.suffix == SUFFIX and path not in held:
-                try:
-                    found = Segment.adopt(path)
-                except (OSError, ValueError, KeyError):  # not one of ours, or not readable: the operator sees it listed
-                    continue
-                if found is not None:
-                    self._ready.append(found)
+        """Take over what others left, if nobody holds it: the oldest now, the rest as these are done with."""
+        held = {each.path for each in self._held()}
+        there = segments(self._directory)
+        self._found = deque(each for each in there if each.suffix == SUFFIX and each not in held)
+        self._take_over()
+
+    def _take_over(self) -> None:
+        while self._found and len(self._ready) < HELD:
+            try:
+                found = Segment.adopt(self._found.popleft())
+            except (OSError, ValueError, KeyError):  # not one of ours, or not readable: the operator sees it listed
+                continue
+            if found is not None:
+                self._ready.append(found)
 
     def reject(self, interaction: Interaction, reason: str) -> None:
         """Keep *interaction*, which is refused for good, with the *reason*."""
@@ -196,6 +214,7 @@ class Spool:
             else:
                 each.release()
         self._ready.clear()
+        self._found.clear()
         self._writing = None
 
     def abandon(self) -> None:
@@ -214,11 +233,15 @@ class Spool:
         self._ready.append(self._writing)
         self._writing = None
 
-    def _demand_room(self, size: int) -> None:
-        """Raise OSError when *size* more bytes are too many."""
-        used = sum(map(size_of, (*segments(self._directory), *rejected(self._directory))))
-        if used + size > self._limit:
-            raise OSError(f"the spool in {self._directory} is full: {used} of {self._limit} bytes")
+    def _demand_room(self, size: int, *, beside: int = 0) -> None:
+        """Take note that *size* more bytes come. Raises: OSError, when these and those *beside* have no room."""
+        now = time.monotonic()
+        if self._measured_at + MEASURED <= now or self._used + size + beside > self._limit:
+            self._used = sum(map(size_of, (*segments(self._directory), *rejected(self._directory))))
+            self._measured_at = now
+        if self._used + size + beside > self._limit:
+            raise OSError(f"the spool in {self._directory} is full: {self._used} of {self._limit} bytes")
+        self._used += size
 
 
 def segments(directory: Path) -> list[Path]:
@@ -229,6 +252,11 @@ def segments(directory: Path) -> list[Path]:
 def rejected(directory: Path) -> list[Path]:
     """Return the files in *directory* that hold what was refused."""
     return sorted(_files(directory / REJECTED))
+
+
+def _is_unread(segment: Segment) -> bool:
+    """Whether *segment* has something to be read, or nothing that is to be settled."""
+    return segment.position < segment.size or not segment.unsettled
 
 
 def size_of(path: Path) -> int:
