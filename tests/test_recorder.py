@@ -34,7 +34,9 @@ from steward import (
     ResourceExhausted,
     Retry,
 )
+from steward.recording import sender
 from steward.recording.commands import Room
+from steward.recording.spool import of_target
 from stewardd.app import App
 from stewardd.testing import Daemon, running_server, wait
 from tests.samples import interaction
@@ -610,6 +612,25 @@ def test_a_full_spool_is_told(tmp_path: Path) -> None:
     assert known.dropped["SPOOL_FULL"] > 0
     assert 300 == report.spooled + report.dropped
     assert sum(each.stat().st_size for each in files(tmp_path)) <= 10_000
+
+
+def test_a_spool_that_cannot_be_read_is_in_nobodys_way(
+    server: App, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    When the spool's directory is none any more, that is told, and what is recorded is sent as before.
+    """
+    monkeypatch.setattr(sender, "LOOK", 0.01)
+    with Recorder(server.target, spool=tmp_path) as recorder:
+        recorder.record_now(interaction())
+        of_target(tmp_path, server.target).write_text("no directory", encoding="utf-8")
+        while not recorder.counters().spool_error:
+            time.sleep(0.01)
+        recorder.record(interaction())
+        report = recorder.flush()
+
+    assert (2, 2) == (report.acknowledged, len(stored(client)))
+    assert "Not a directory" in recorder.counters().spool_error
 
 
 # The end

@@ -2,6 +2,7 @@
 The spool: what is on disk, who may have it, what a crash leaves, and `steward spool`.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -18,7 +19,7 @@ import pytest
 from steward import Client, Recorder, ids
 from steward.recording import segment
 from steward.recording import spool as spools
-from steward.recording.batches import Batch, Life, Record
+from steward.recording.batches import Batch, Life, Range, Record
 from steward.recording.inventory import listed
 from steward.recording.segment import Segment
 from steward.recording.spool import Spool, of_target
@@ -379,6 +380,53 @@ def test_what_is_damaged_stays_for_the_operator(tmp_path: Path, at: int) -> None
 
     assert list(range(1, 10))[: 0 if at > 0 else 8] == replayed(spool)
     assert [path.with_suffix(".damaged").name] == [each.name for each in tmp_path.iterdir()]
+
+
+def test_what_cannot_be_removed_is_replayed_once(tmp_path: Path) -> None:
+    """
+    A file that the disk does not remove is told, and keeps no other from being replayed.
+    """
+    path = left(tmp_path, 1)
+    left(tmp_path, 2)
+    spool = opened(tmp_path)
+    spool.adopt()
+    path.unlink()
+    path.mkdir()  # which no unlink removes
+    first = replayed(spool)
+    spool.adopt()
+
+    assert [1, 2] == sorted(first)
+    assert [] == replayed(spool)
+    assert str(path) in spool.read_error
+
+
+def test_what_cannot_be_read_keeps_no_other_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Where the disk fails in the middle of a file, the rest of it stays, told, and other files are replayed.
+    """
+    path = left(tmp_path, 1, 2, 3)
+    left(tmp_path, 4).rename(tmp_path / "later.spool")
+    read = Segment.read
+
+    def read_badly(self: Segment, most: int, size: int) -> tuple[list[Record], list[Range], int]:
+        if self.path == path and self.unsettled:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return read(self, most, size)
+
+    monkeypatch.setattr(Segment, "read", read_badly)
+    spool = opened(tmp_path)
+    spool.adopt()
+    first = spool.next(1, 1 << 20)
+    assert first is not None
+    assert first.place is not None
+    spool.set_aside(first.place)
+    rest = replayed(spool)
+    settle(spool, first)
+    spool.adopt()
+
+    assert ([4], False) == (rest, spool.waiting)
+    assert [path] == list(tmp_path.iterdir())
+    assert f"{os.strerror(errno.EIO)}: {path}" == spool.read_error
 
 
 def test_the_limit_counts_what_others_left(tmp_path: Path) -> None:

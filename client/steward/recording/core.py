@@ -83,7 +83,9 @@ class Core:
         """Return how it has fared."""
         spool = self._sender.spool
         return self._sender.tally.counters(
-            queued=len(self.intake.queue), lost=self.intake.lost, spool_error="" if spool is None else spool.error
+            queued=len(self.intake.queue),
+            lost=self.intake.lost,
+            spool_error="" if spool is None else spool.error or spool.read_error,
         )
 
     # The end, and forks

@@ -42,6 +42,7 @@ class Segment:
         self.unsettled = 0  # places in it that were read and are not settled
         self.size = size  # bytes that are good
         self.damaged = False
+        self._given_up = False
         self._fd = fd
 
     @classmethod
@@ -161,12 +162,23 @@ class Segment:
         return found, forgone, end
 
     def finish(self) -> None:
-        """Remove it, as all in it is settled; what cannot be read stays, under another name."""
-        if self.damaged:
-            self.path.rename(self.path.with_suffix(DAMAGED))
-        else:
-            self.path.unlink(missing_ok=True)
-        self.release()
+        """
+        Remove it and let go of it, as all in it is settled; what is damaged stays, under another name.
+
+        Raises: OSError, when it stays as it is.
+        """
+        try:
+            if self.damaged:
+                self.path.rename(self.path.with_suffix(DAMAGED))
+            elif not self._given_up:
+                self.path.unlink(missing_ok=True)
+        finally:
+            self.release()
+
+    def give_up(self) -> None:
+        """Read no more of it, and have it stay."""
+        self.size = self.position
+        self._given_up = True
 
     def release(self) -> None:
         """Let go of it, for another to take over."""

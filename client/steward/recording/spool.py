@@ -4,7 +4,8 @@ What waits on disk for the server: segments, ours and those that others left, an
     SPOOL/TARGET/TIME-ORDERED-ID.spool             0600, held by the process that writes or replays it
     SPOOL/TARGET/rejected/RECORDER-ID.jsonl        0600, one refused interaction a line, with the reason
 
-Used by one thread. What the disk refuses is told in `error`, and tried again when next asked.
+Used by one thread. What the disk refuses to write is told in `error`, and tried again when next asked; what it refuses
+to read or to remove is told in `read_error`, and left to the next recorder.
 """
 
 import dataclasses
@@ -50,11 +51,13 @@ class Spool:
     def __init__(self, directory: Path, *, limit: int, life: Life) -> None:
         """Prepare to use *directory*, that of the target, for records of *life*."""
         self.error = ""  # why it could not be written; empty once it could
+        self.read_error = ""  # why something in it could not be read, or removed
         self._directory = directory
         self._limit = limit
         self._life = life
         self._writing: Segment | None = None
         self._ready: deque[Segment] = deque()  # to be replayed
+        self._given_up: set[Path] = set()  # what could not be read or removed
         self._found: deque[Path] = deque()  # what others left, to be taken over when there is room among these
         self._out: Place | None = None  # what is being replayed
         self._aside: set[Place] = set()  # what is to be replayed later
@@ -113,7 +116,12 @@ class Spool:
 
     def _read(self, segment: Segment, most: int, size: int) -> Batch | None:
         """Return the next up to *most* records of about *size* bytes of *segment* but for what is forgotten."""
-        records, forgone, end = segment.read(most, size)
+        try:
+            records, forgone, end = segment.read(most, size)
+        except OSError as error:
+            segment.give_up()
+            self._give_up(segment, error)
+            return None
         if end == segment.position:
             return None
         segment.position = end
@@ -146,8 +154,19 @@ class Spool:
         """Remove *segment* if it was read to the end and all in it is settled, and take over another."""
         if segment.position == segment.size and not segment.unsettled:
             self._ready.remove(segment)
-            segment.finish()
+            self._finish(segment)
             self._take_over()
+
+    def _finish(self, segment: Segment) -> None:
+        try:
+            segment.finish()
+        except OSError as error:
+            self._give_up(segment, error)
+
+    def _give_up(self, segment: Segment, error: OSError) -> None:
+        """Leave *segment*, which met *error*, to the next recorder."""
+        self.read_error = _words(error)
+        self._given_up.add(segment.path)
 
     def forget(self, numbers: Iterable[int]) -> None:
         """Take note that *numbers* of ours are settled, though they are in it."""
@@ -155,16 +174,25 @@ class Spool:
 
     def adopt(self) -> None:
         """Take over what others left, if nobody holds it: the oldest now, the rest as these are done with."""
-        held = {each.path for each in self._held()}
-        there = segments(self._directory)
-        self._found = deque(each for each in there if each.suffix == SUFFIX and each not in held)
+        try:
+            there = segments(self._directory)
+        except OSError as error:
+            self.read_error = _words(error)
+            return
+        if not self._given_up:
+            self.read_error = ""
+        passed_over = self._given_up.union(each.path for each in self._held())
+        self._found = deque(each for each in there if each.suffix == SUFFIX and each not in passed_over)
         self._take_over()
 
     def _take_over(self) -> None:
         while self._found and len(self._ready) < HELD:
             try:
                 found = Segment.adopt(self._found.popleft())
-            except (OSError, ValueError, KeyError):  # not one of ours, or not readable: the operator sees it listed
+            except OSError as error:
+                self.read_error = _words(error)
+                continue
+            except (ValueError, KeyError):  # not one of ours: the operator sees it listed
                 continue
             if found is not None:
                 self._ready.append(found)
@@ -210,7 +238,7 @@ class Spool:
         """Let go of all; remove what is ours if it is all *settled*."""
         for each in self._held():
             if settled and each.life is self._life:
-                each.finish()
+                self._finish(each)
             else:
                 each.release()
         self._ready.clear()
