@@ -429,6 +429,71 @@ def test_what_cannot_be_read_keeps_no_other_back(tmp_path: Path, monkeypatch: py
     assert f"{os.strerror(errno.EIO)}: {path}" == spool.read_error
 
 
+HEADER = {"format": 1, "recorder_id": OTHER.id, "recorder_name": "there"}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"\xff",
+        [1],
+        {},
+        HEADER | {"format": 0},
+        HEADER | {"format": "1"},
+        HEADER | {"recorder_id": 5},
+        HEADER | {"recorder_id": "there"},
+        HEADER | {"recorder_name": "\ud800"},
+    ],
+)
+def test_what_is_none_of_ours_is_set_aside(tmp_path: Path, header: Any) -> None:
+    """
+    A file that says something else than ours do at its beginning is passed over, and kept under another name.
+    """
+    data = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path = tmp_path / f"{ids.mint()}.spool"
+    path.write_bytes(segment.frame(0, data) + segment.frame(1, b"message"))
+    left(tmp_path, 2)
+    spool = opened(tmp_path)
+    spool.adopt()
+
+    assert [2] == replayed(spool)
+    assert [path.with_suffix(".damaged")] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "forgone", [b"{}x", b"5", b"[[2]]", b'[["2", "3"]]', b"[[3, 2]]", b"[[0, 1]]", b"[[1, 1e30]]", b"[[1, %d]]" % 2**64]
+)
+def test_numbers_that_are_none_are_read_as_damage(tmp_path: Path, forgone: bytes) -> None:
+    """
+    A file with something else in the place of numbers that never come is read up to there, and kept.
+    """
+    path = left(tmp_path, 1, 2)
+    path.write_bytes(path.read_bytes() + segment.frame(0, forgone))
+    spool = opened(tmp_path)
+    spool.adopt()
+
+    assert [1, 2] == replayed(spool)
+    assert [path.with_suffix(".damaged")] == list(tmp_path.iterdir())
+
+
+def test_what_a_later_version_wrote_is_left_alone(tmp_path: Path) -> None:
+    """
+    A file of a format that is not known yet stays where it is, and is listed as such.
+    """
+    directory = of_target(tmp_path, GONE)
+    directory.mkdir()
+    path = directory / f"{ids.mint()}.spool"
+    path.write_bytes(segment.frame(0, b'{"format": 2}') + segment.frame(1, b"message"))
+    before = open_files()
+    spool = opened(directory)
+    spool.adopt()
+    (file,) = listed(tmp_path)
+
+    assert (False, before) == (spool.waiting, open_files())
+    assert (path.name, "newer", None) == (file.name, file.state, file.records)
+    assert "format 2" in file.problem
+
+
 def test_the_limit_counts_what_others_left(tmp_path: Path) -> None:
     """
     What does not fit beside what is there is refused whole, with the reason, and fits when there is room again.
@@ -506,7 +571,7 @@ def test_the_spool_is_listed_replayed_and_gone(server: App, client: Client, tmp_
     sent = steward(server, "spool", "replay", *where, "--of", GONE)
 
     assert (GONE, "waiting", 5) == (file["target"], file["state"], file["records"])
-    assert {"replayed": 5, "rejected": 0, "left": 0} == sent
+    assert {"replayed": 5, "rejected": 0, "left": 0, "damaged_bytes": 0} == sent
     assert 5 == sum(1 for _ in client.list_interactions())
     assert {"files": []} == run_json("spool", "list", *where)
 
@@ -530,7 +595,7 @@ def test_a_replay_says_what_was_refused(server: App, client: Client, tmp_path: P
     sent = steward(server, "spool", "replay", *where, "--of", GONE)
     (kept,) = run_json("spool", "list", *where)["files"]
 
-    assert {"replayed": 2, "rejected": 1, "left": 0} == sent
+    assert {"replayed": 2, "rejected": 1, "left": 0, "damaged_bytes": 0} == sent
     assert ("rejected", 1) == (kept["state"], kept["records"])
     assert 2 == sum(1 for _ in client.list_interactions())
 
@@ -559,7 +624,7 @@ def test_what_a_recorder_is_at_work_on_is_left_alone(server: App, tmp_path: Path
         gone = steward(server, "spool", "purge", *where, "--yes")
         (file,) = run_json("spool", "list", *where[:2])["files"]
 
-    assert {"replayed": 0, "rejected": 0, "left": 1} == sent
+    assert {"replayed": 0, "rejected": 0, "left": 1, "damaged_bytes": 0} == sent
     assert {"deleted": []} == gone
     assert ("held", 1) == (file["state"], file["records"])
 
@@ -583,3 +648,49 @@ def test_purge_asks_first_and_takes_what_was_meant(server: App, tmp_path: Path) 
     assert ["waiting", "rejected"] == states
     assert 1 == len(rejected["deleted"])
     assert (0, []) == (agreed.returncode, run_json("spool", "list", *where)["files"])
+
+
+def test_each_file_is_listed_and_purged_by_itself(tmp_path: Path) -> None:
+    """
+    What cannot be read keeps no other from being listed or deleted, and is named.
+    """
+    directory = of_target(tmp_path, GONE)
+    spooled(tmp_path, 2)
+    (directory / "a.spool").mkdir()
+    (directory / "b.spool").write_bytes(segment.frame(0, b"[1]"))
+    where = ("--directory", str(tmp_path))
+
+    found = {each["name"]: each for each in run_json("spool", "list", *where)["files"]}
+    shown = run("spool", "list", *where)
+    purged = run("--target", GONE, "spool", "purge", *where, stdin="y\n")
+
+    assert ("unreadable", None, "Is a directory") == tuple(
+        found["a.spool"][key] for key in ("state", "records", "problem")
+    )
+    assert ("damaged", None) == (found["b.spool"]["state"], found["b.spool"]["records"])
+    assert "2 records and 2 files that cannot be read" in shown.stdout
+    assert "Delete 2 records and 2 files that cannot be read for" in purged.stdout + purged.stderr
+    assert (1, True) == (purged.returncode, "2 files are deleted, but not a.spool (Is a directory)" in purged.stderr)
+    assert ["a.spool"] == [each.name for each in directory.iterdir()]
+
+
+def test_what_is_damaged_is_not_counted_as_records(server: App, tmp_path: Path) -> None:
+    """
+    Of a file whose third record of five is damaged two are sent; what else is in it is told in bytes.
+    """
+    with Recorder(GONE, spool=tmp_path) as recorder:
+        for _ in range(5):
+            recorder.record(interaction())
+    (path,) = of_target(tmp_path, GONE).glob("*.spool")
+    data = bytearray(path.read_bytes())
+    with path.open("rb") as file:
+        ends = [end for _, _, end in segment.frames(file.fileno(), 0, len(data))]
+    data[ends[2] + 20] ^= 1
+    path.write_bytes(data)
+    where = ("--directory", str(tmp_path))
+
+    sent = steward(server, "spool", "replay", *where, "--of", GONE)
+    (file,) = run_json("spool", "list", *where)["files"]
+
+    assert {"replayed": 2, "rejected": 0, "left": 0, "damaged_bytes": len(data)} == sent
+    assert ("damaged", None, len(data)) == (file["state"], file["records"], file["stored_bytes"])

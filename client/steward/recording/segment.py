@@ -15,11 +15,12 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from steward import ids
 from steward.disk import sync_directory
 from steward.recording.batches import Life, Range, Record
+from steward.recording.numbers import MOST
 
 SUFFIX = ".spool"
 DAMAGED = ".damaged"
@@ -27,8 +28,17 @@ FORMAT = 1
 
 HEAD = 16  # bytes of a frame beside its message
 _HEAD = struct.Struct("<IIQ")
+_NUMBERS = 1 << 64
 _CHUNK = 256 * 1024  # bytes read at once
 _MODE = 0o600
+
+
+class Foreign(ValueError):
+    """What no recorder wrote, though it is where it would be."""
+
+
+class Newer(ValueError):
+    """What a recorder of a later version wrote: it is for that one to read."""
 
 
 class Segment:
@@ -75,7 +85,8 @@ class Segment:
         """
         Take over the one at *path*, or return None while another holds it, or when it is gone.
 
-        One that says not even whose it is holds nothing, and is removed. Raises: OSError.
+        One that says not even whose it is holds nothing, and is removed; one that is none of ours gets another name;
+        one of a later version is left alone. Raises: OSError.
         """
         try:
             fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -83,14 +94,15 @@ class Segment:
             return None
         try:
             _hold(fd)
+            found = cls._held(path, fd)
         except BlockingIOError:
-            os.close(fd)
-            return None
-        try:
-            return cls._held(path, fd)
-        except Exception:
+            found = None
+        except BaseException:
             os.close(fd)
             raise
+        if found is None:
+            os.close(fd)
+        return found
 
     @staticmethod
     def is_held(path: Path) -> bool:
@@ -106,20 +118,38 @@ class Segment:
 
     @classmethod
     def _held(cls, path: Path, fd: int) -> Self | None:
-        """Return the one at *path*, whose *fd* is locked. Raises: OSError, ValueError or KeyError, when it is none."""
+        """Return the one at *path*, whose *fd* is locked, if it has something for us. Raises: OSError."""
         status = os.fstat(fd)
         if status.st_nlink == 0:  # its holder was done with it just now
-            os.close(fd)
             return None
-        head = next(frames(fd, 0, status.st_size), None)
+        found = cls(path, fd, Life("", ""), start=0, size=status.st_size)
+        try:
+            head = header(fd, status.st_size)
+        except Newer:
+            return None
+        except Foreign:
+            found.damaged = True
+            found._remove()
+            return None
         if head is None:
-            empty = cls(path, fd, Life("", ""), start=0, size=status.st_size)
-            empty.damaged = not empty._torn(0)
-            empty.finish()
+            found.damaged = not found._torn(0)
+            found._remove()
             return None
-        _, data, start = head
-        said = json.loads(data)
-        return cls(path, fd, Life(said["recorder_id"], said["recorder_name"]), start=start, size=status.st_size)
+        found.life, found.position = head
+        return found
+
+    @staticmethod
+    def discard(path: Path) -> bool:
+        """Delete the one at *path*, whatever is in it; False when another holds it. Raises: OSError."""
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            _hold(fd)
+            path.unlink(missing_ok=True)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(fd)
+        return True
 
     @property
     def unlinked(self) -> bool:
@@ -149,10 +179,15 @@ class Segment:
         forgone: list[Range] = []
         end = self.position
         for number, message, after in frames(self._fd, self.position, self.size):
-            end = after
             if number == 0:
-                forgone = [(first, last) for first, last in json.loads(message)]
+                try:
+                    forgone = _ranges(message)
+                except Foreign:
+                    self.damaged, self.size = True, end
+                else:
+                    end = after
                 break
+            end = after
             found.append((number, message))
             if len(found) >= most or end - self.position >= size:
                 break
@@ -168,12 +203,16 @@ class Segment:
         Raises: OSError, when it stays as it is.
         """
         try:
-            if self.damaged:
-                self.path.rename(self.path.with_suffix(DAMAGED))
-            elif not self._given_up:
-                self.path.unlink(missing_ok=True)
+            if not self._given_up:
+                self._remove()
         finally:
             self.release()
+
+    def _remove(self) -> None:
+        if self.damaged:
+            self.path.rename(self.path.with_suffix(DAMAGED))
+        else:
+            self.path.unlink(missing_ok=True)
 
     def give_up(self) -> None:
         """Read no more of it, and have it stay."""
@@ -199,6 +238,26 @@ def frame(number: int, message: bytes) -> bytes:
     return _HEAD.pack(len(message), zlib.crc32(message, zlib.crc32(rest)), number) + message
 
 
+def header(fd: int, size: int) -> tuple[Life, int] | None:
+    """
+    Return whose the first *size* bytes of *fd* are, and where the records begin; None when that is cut off.
+
+    Raises: Foreign; Newer; OSError.
+    """
+    first = next(frames(fd, 0, size), None)
+    if first is None:
+        return None
+    number, data, end = first
+    match _parsed(data):
+        case {"format": int(version)} if number == 0 and version > FORMAT:
+            raise Newer(f"it has format {version}; this version reads {FORMAT}")
+        case {"format": int(version), "recorder_id": str(id_), "recorder_name": str(name)} if (
+            number == 0 and version == FORMAT and ids.parse(id_)
+        ):
+            return Life(id_, name), end
+    raise Foreign("it has no header of ours")
+
+
 def frames(fd: int, start: int, end: int) -> Iterator[tuple[int, bytes, int]]:
     """Yield number, message and end of each good frame of *fd* from *start* to *end*, up to the first that is not."""
     held, at = b"", start  # what was read from there on
@@ -219,6 +278,31 @@ def frames(fd: int, start: int, end: int) -> Iterator[tuple[int, bytes, int]]:
         at += whole
         held = held[whole:]
         yield number, message, at
+
+
+def _ranges(message: bytes) -> list[Range]:
+    """Return the numbers that *message* says never come. Raises: Foreign."""
+    found = _parsed(message)
+    if not isinstance(found, list) or len(found) > MOST or not all(map(_is_range, found)):
+        raise Foreign("it has no numbers of ours")
+    return [(first, last) for first, last in found]
+
+
+def _is_range(value: Any) -> bool:
+    match value:
+        case [int(first), int(last)]:
+            return 0 < first <= last < _NUMBERS
+    return False
+
+
+def _parsed(data: bytes) -> Any:
+    """Return what *data* says in JSON. Raises: Foreign."""
+    try:
+        found = json.loads(data)
+        json.dumps(found, ensure_ascii=False).encode()  # which half a surrogate pair does not bear, nor does protobuf
+    except (ValueError, RecursionError) as error:
+        raise Foreign("it is no JSON") from error
+    return found
 
 
 def _hold(fd: int) -> None:

@@ -192,8 +192,6 @@ class Spool:
             except OSError as error:
                 self.read_error = _words(error)
                 continue
-            except (ValueError, KeyError):  # not one of ours: the operator sees it listed
-                continue
             if found is not None:
                 self._ready.append(found)
 
