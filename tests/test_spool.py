@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from steward import Client, Recorder, ids
+from steward.disk import size_of
 from steward.recording import segment
-from steward.recording import spool as spools
 from steward.recording.batches import Batch, Life, Range, Record
 from steward.recording.inventory import listed
 from steward.recording.segment import Segment
@@ -277,13 +277,13 @@ def test_what_is_there_is_not_measured_for_each_record(tmp_path: Path, monkeypat
     """
     for number in range(20):
         left(tmp_path, number)
-    measured, size_of = list[Path](), spools.size_of
+    measured = list[Path]()
 
     def measure(path: Path) -> int:
         measured.append(path)
         return size_of(path)
 
-    monkeypatch.setattr(spools, "size_of", measure)
+    monkeypatch.setattr("steward.recording.spool.size_of", measure)
     spool = opened(tmp_path)
     for number in range(100):
         assert spool.append(records(number))
@@ -318,6 +318,7 @@ def test_only_the_user_may_read_it(tmp_path: Path) -> None:
         spool = opened(of_target(tmp_path / "spool", GONE))
         spool.append(records(1))
         spool.reject(interaction(), "no")
+        spool.write_rejected()
     finally:
         os.umask(before)
     modes = {stat.S_IMODE(each.stat().st_mode) for each in (tmp_path / "spool").rglob("*") if each.is_file()}
@@ -509,6 +510,69 @@ def test_the_limit_counts_what_others_left(tmp_path: Path) -> None:
     assert "is full" in error
     assert spool.append(records(1))
     assert "" == spool.error
+
+
+def test_what_is_refused_starves_nothing(tmp_path: Path) -> None:
+    """
+    What was refused takes an eighth of the limit, the latest of it, and none of the room of what is to be sent.
+    """
+    spool = opened(tmp_path, limit=64 * 1024)
+    for number in range(250):
+        spool.reject(interaction(), f"reason {number}")
+        if number % 7 == 0:
+            spool.write_rejected()
+    spool.write_rejected()
+    other = opened(tmp_path, OTHER, limit=64 * 1024)
+    for number in range(250, 500):
+        other.reject(interaction(), f"reason {number}")
+    other.write_rejected()
+    lines = [line for path in tmp_path.rglob("*.jsonl") for line in path.read_text("utf-8").splitlines()]
+    reasons = {json.loads(line)["reason"] for line in lines}
+
+    assert 6 * 1024 < sum(map(size_of, tmp_path.rglob("*.jsonl"))) <= 8 * 1024
+    assert {f"reason {number}" for number in range(500 - len(lines), 500)} == reasons
+    assert spool.append([(1, b"x" * 50 * 1024)])
+    assert "" == other.trouble
+
+
+def test_what_is_refused_and_too_large_is_told(tmp_path: Path) -> None:
+    """
+    Where even one refused record is more than may be kept, that is told, and no longer once another was kept.
+    """
+    spool = opened(tmp_path, limit=8 * 1024)
+    spool.reject(interaction(query="x" * 2000), "no")
+    spool.write_rejected()
+    large = spool.trouble
+    spool.reject(interaction(), "no")
+    spool.write_rejected()
+
+    assert "larger than the 1024 bytes" in large
+    assert ("", 1) == (spool.trouble, len(list(tmp_path.rglob("*.jsonl"))))
+
+
+def test_what_is_refused_together_goes_to_the_disk_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A thousand refused records are a few writes, not thousands, and are there before the file that they were in goes.
+    """
+    left(tmp_path, 1)
+    spool = opened(tmp_path)
+    spool.adopt()
+    batch = spool.next(1000, 1 << 20)
+    assert batch is not None
+    synced, fsync = list[int](), os.fsync
+
+    def sync(fd: int) -> None:
+        synced.append(fd)
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    for number in range(1000):
+        spool.reject(interaction(), f"reason {number}")
+    settle(spool, batch)
+
+    assert "reason 999" in "".join(each.read_text("utf-8") for each in tmp_path.rglob("*.jsonl"))
+    assert [] == list(tmp_path.glob("*.spool"))
+    assert len(synced) < 20
 
 
 FULL = """

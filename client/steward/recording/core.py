@@ -85,7 +85,7 @@ class Core:
         return self._sender.tally.counters(
             queued=len(self.intake.queue),
             lost=self.intake.lost,
-            spool_error="" if spool is None else spool.error or spool.read_error,
+            spool_error="" if spool is None else spool.trouble,
         )
 
     # The end, and forks

@@ -16,6 +16,7 @@ from steward.errors import FailedPrecondition, Unavailable
 from steward.recording import spool
 from steward.recording.commands import Flush
 from steward.recording.core import Bounds, Core
+from steward.recording.rejected import kept
 from steward.recording.segment import DAMAGED, SUFFIX, Foreign, Newer, Segment, frames, header
 from steward.recording.sender import Settings
 from steward.transport import Retry
@@ -57,7 +58,7 @@ def listed(directory: Path) -> list[SpoolFile]:
 
 def _of(directory: Path) -> Iterator[SpoolFile]:
     target = unquote(directory.name)
-    for path in (*spool.segments(directory), *spool.rejected(directory)):
+    for path in (*spool.segments(directory), *kept(directory)):
         try:
             status = path.stat()
             state, records, problem = _look(path)
@@ -169,7 +170,7 @@ def purge(directory: Path, *, of: str, rejected_only: bool) -> list[str]:
     """
     own = spool.of_target(directory, of)
     gone, stay = list[str](), list[str]()
-    for path in [*spool.rejected(own), *([] if rejected_only else spool.segments(own))]:
+    for path in [*kept(own), *([] if rejected_only else spool.segments(own))]:
         try:
             if _discard(path):
                 gone.append(path.name)

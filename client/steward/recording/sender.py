@@ -384,6 +384,8 @@ class Sender:
 
     def _answer(self, now: float) -> None:
         """Answer those whose time has come."""
+        if self.spool is not None:
+            self.spool.write_rejected()
         full = self.spool is None or bool(self.spool.error)
         safe = self._stranded and self._saved
         self._waiters.report(now, self._report, inherited=self.spool is not None and self.spool.waiting, safe=safe)

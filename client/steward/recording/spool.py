@@ -2,36 +2,34 @@
 What waits on disk for the server: segments, ours and those that others left, and what the server refused for good.
 
     SPOOL/TARGET/TIME-ORDERED-ID.spool             0600, held by the process that writes or replays it
-    SPOOL/TARGET/rejected/RECORDER-ID.jsonl        0600, one refused interaction a line, with the reason
+    SPOOL/TARGET/rejected/TIME-ORDERED-ID.jsonl    0600, one refused interaction a line, with the reason
 
 Used by one thread. What the disk refuses to write is told in `error`, and tried again when next asked; what it refuses
 to read or to remove is told in `read_error`, and left to the next recorder.
 """
 
-import dataclasses
 import json
 import math
-import os
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
 import platformdirs
 
-from steward.disk import sync_directory
+from steward.disk import files_in, make_directory, size_of
 from steward.recording.batches import Batch, Life, Place, Range, Record
 from steward.recording.numbers import MOST
+from steward.recording.rejected import Rejected
 from steward.recording.segment import DAMAGED, HEAD, SUFFIX, Segment
 from steward.types import Interaction
 
-REJECTED = "rejected"
 SEGMENT_BYTES = 4 * 1024 * 1024  # from where on a new one is begun
 HELD = 16  # segments that are held at once, of those that others left
 ASIDE = 10  # batches that are to be replayed later, while those behind them are replayed
 MEASURED = 1.0  # s for which it is remembered how much is there
+REJECTED_PART = 8  # the part of the limit, one in so many, that is for what was refused
 RESERVE = 16  # the part of the limit, one in so many, that records leave to the numbers of those that found no room
 
 
@@ -53,7 +51,8 @@ class Spool:
         self.error = ""  # why it could not be written; empty once it could
         self.read_error = ""  # why something in it could not be read, or removed
         self._directory = directory
-        self._limit = limit
+        self._rejected = Rejected(directory, limit=limit // REJECTED_PART)
+        self._limit = limit - limit // REJECTED_PART
         self._life = life
         self._writing: Segment | None = None
         self._ready: deque[Segment] = deque()  # to be replayed
@@ -64,6 +63,11 @@ class Spool:
         self._forgotten: set[int] = set()  # numbers of ours that are settled all the same
         self._used = 0  # bytes on disk, as of when that was measured, and ours since
         self._measured_at = -math.inf  # s, monotonic
+
+    @property
+    def trouble(self) -> str:
+        """What went wrong, until it goes well."""
+        return self.error or self.read_error or self._rejected.error
 
     @property
     def waiting(self) -> bool:
@@ -84,7 +88,7 @@ class Spool:
             if self._writing is not None and (self._writing.size >= SEGMENT_BYTES or self._writing.unlinked):
                 self._seal()
             if self._writing is None:
-                _make(self._directory)
+                make_directory(self._directory)
                 self._writing = Segment.make(self._directory, self._life)
             self._writing.append(records)
         except OSError as error:
@@ -158,6 +162,7 @@ class Spool:
             self._take_over()
 
     def _finish(self, segment: Segment) -> None:
+        self.write_rejected()  # which may have been in it
         try:
             segment.finish()
         except OSError as error:
@@ -196,31 +201,18 @@ class Spool:
                 self._ready.append(found)
 
     def reject(self, interaction: Interaction, reason: str) -> None:
-        """Keep *interaction*, which is refused for good, with the *reason*."""
-        line = {
-            "rejected_at": datetime.now(UTC).isoformat(),
-            "reason": reason,
-            "interaction": dataclasses.asdict(interaction),
-        }
-        data = (json.dumps(line, default=str) + "\n").encode()
-        directory = self._directory / REJECTED
-        try:
-            self._demand_room(len(data))
-            _make(directory)
-            fd = os.open(directory / f"{self._life.id}.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            try:
-                os.write(fd, data)
-                os.fsync(fd)
-            finally:
-                os.close(fd)
-        except OSError as error:
-            self.error = _words(error)
+        """Keep *interaction*, which is refused for good, with the *reason*; `write_rejected` brings it to the disk."""
+        self._rejected.add(interaction, reason)
+
+    def write_rejected(self) -> None:
+        """Bring what was refused to the disk."""
+        self._rejected.write()
 
     def leave(self, life: Life, forgone: Sequence[Range]) -> bool:
         """Leave it to whoever replays this to tell that numbers of *life* are *forgone*; whether that is on disk."""
         try:
             self._demand_room(len(json.dumps(forgone)))
-            _make(self._directory)
+            make_directory(self._directory)
             made = Segment.make(self._directory, life)
             try:
                 for start in range(0, len(forgone), MOST):
@@ -234,6 +226,7 @@ class Spool:
 
     def close(self, *, settled: bool) -> None:
         """Let go of all; remove what is ours if it is all *settled*."""
+        self.write_rejected()
         for each in self._held():
             if settled and each.life is self._life:
                 self._finish(each)
@@ -263,7 +256,7 @@ class Spool:
         """Take note that *size* more bytes come. Raises: OSError, when these and those *beside* have no room."""
         now = time.monotonic()
         if self._measured_at + MEASURED <= now or self._used + size + beside > self._limit:
-            self._used = sum(map(size_of, (*segments(self._directory), *rejected(self._directory))))
+            self._used = sum(map(size_of, segments(self._directory)))
             self._measured_at = now
         if self._used + size + beside > self._limit:
             raise OSError(f"the spool in {self._directory} is full: {self._used} of {self._limit} bytes")
@@ -272,40 +265,12 @@ class Spool:
 
 def segments(directory: Path) -> list[Path]:
     """Return the segments in *directory*, the oldest first, damaged ones too."""
-    return sorted(each for each in _files(directory) if each.suffix in (SUFFIX, DAMAGED))
-
-
-def rejected(directory: Path) -> list[Path]:
-    """Return the files in *directory* that hold what was refused."""
-    return sorted(_files(directory / REJECTED))
+    return sorted(each for each in files_in(directory) if each.suffix in (SUFFIX, DAMAGED))
 
 
 def _is_unread(segment: Segment) -> bool:
     """Whether *segment* has something to be read, or nothing that is to be settled."""
     return segment.position < segment.size or not segment.unsettled
-
-
-def size_of(path: Path) -> int:
-    """Return how many bytes *path* has, none when it is gone."""
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
-def _files(directory: Path) -> list[Path]:
-    try:
-        return list(directory.iterdir())
-    except FileNotFoundError:
-        return []
-
-
-def _make(directory: Path) -> None:
-    """Make *directory*, for this user only."""
-    if not directory.is_dir():
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        directory.mkdir(mode=0o700, exist_ok=True)
-        sync_directory(directory.parent)
 
 
 def _words(error: OSError) -> str:
