@@ -228,6 +228,7 @@ def test_what_another_left_and_is_refused_is_told_but_not_reported(tmp_path: Pat
         Daemon(tmp_path / "data", listen=f"127.0.0.1:{port}") as daemon,
         Recorder(daemon.target, spool=tmp_path / "spool", on_rejected=told.append) as second,
     ):
+        second.flush()
         while not told:
             time.sleep(0.02)
         second.record(interaction())
@@ -398,6 +399,7 @@ def test_what_cannot_be_sent_is_spooled_and_replayed(tmp_path: Path, count: int)
         Client(daemon.target) as client,
         Recorder(daemon.target, spool=tmp_path / "spool") as second,
     ):
+        second.flush()
         while second.counters().replayed < count:
             time.sleep(0.02)
         assert sorted(made) == stored(client)
@@ -633,6 +635,39 @@ def test_a_spool_that_cannot_be_read_is_in_nobodys_way(
     assert "Not a directory" in recorder.counters().spool_error
 
 
+def test_what_others_left_waits_for_the_first_record_or_flush(server: App, client: Client, tmp_path: Path) -> None:
+    """
+    A recorder that was only opened starts nothing, whatever is in the spool; the first flush or record has it sent.
+    """
+    for way in (Recorder.flush, lambda recorder: recorder.record(interaction())):
+        with Recorder(GONE, spool=tmp_path) as first:
+            first.record(interaction())
+        of_target(tmp_path, GONE).rename(of_target(tmp_path, server.target))
+        threads = threading.active_count()
+        with Recorder(server.target, spool=tmp_path) as second:
+            assert threads == threading.active_count()
+            way(second)
+            while second.counters().replayed < 1:
+                time.sleep(0.01)
+        of_target(tmp_path, server.target).rmdir()
+
+    assert 3 == len(stored(client))
+
+
+def test_a_spool_that_cannot_be_read_does_not_keep_a_recorder_from_opening(server: App, tmp_path: Path) -> None:
+    """
+    Where the spool's directory is none, the recorder opens and sends all the same, and tells that.
+    """
+    of_target(tmp_path, server.target).write_text("no directory", encoding="utf-8")
+    with Recorder(server.target, spool=tmp_path) as recorder:
+        assert 0 == recorder.flush().acknowledged
+        recorder.record(interaction())
+        report = recorder.flush()
+
+    assert (1, 0) == (report.acknowledged, report.dropped)
+    assert "Not a directory" in recorder.counters().spool_error
+
+
 # The end
 
 
@@ -753,8 +788,9 @@ def test_what_a_close_cannot_tell_is_told_by_who_replays(tmp_path: Path) -> None
     with (
         Daemon(tmp_path / "data", listen=f"127.0.0.1:{port}") as daemon,
         Client(daemon.target) as client,
-        Recorder(daemon.target, spool=spool, name="second"),
+        Recorder(daemon.target, spool=spool, name="second") as second,
     ):
+        second.flush()
         while any(each.suffix == ".spool" for each in files(spool)):
             time.sleep(0.02)
         told, gaps = known(client), missing(client)
@@ -792,7 +828,8 @@ def test_what_is_refused_of_anothers_is_told_under_its_numbers(tmp_path: Path) -
         for size in (10, 10, 9_000_000):
             first.record(interaction(query="x" * size))
     with Daemon(tmp_path / "data", listen=f"127.0.0.1:{port}") as daemon, Client(daemon.target) as client:
-        with Recorder(daemon.target, spool=spool, name="second", on_rejected=told.append):
+        with Recorder(daemon.target, spool=spool, name="second", on_rejected=told.append) as second:
+            second.flush()
             while not told:
                 time.sleep(0.001)
         assert ([(3, 1)], []) == (known(client), missing(client))

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from steward import Client
+from steward.recording.spool import of_target
 from stewardd.testing import Daemon
 
 ROOT = Path(__file__).parent.parent
@@ -178,6 +179,7 @@ with Recorder(target, spool=spool) as recorder:
         daemon.process.send_signal(signal.SIGCONT)
     replay = """
 with Recorder(target, spool=spool) as recorder:
+    recorder.flush()
     while recorder.counters().replayed < 2500: time.sleep(0.02)
 """
 
@@ -253,7 +255,8 @@ CLOSE = "report = recorder.close(); os._exit(0 if report.acknowledged + report.s
 FLUSH = "report = recorder.flush(20); os._exit(0 if report.acknowledged + report.spooled == 100 else 1)"
 REPLAY = """
 from pathlib import Path
-with Recorder(target, spool=spool):
+with Recorder(target, spool=spool) as recorder:
+    recorder.flush()
     while list(Path(spool).rglob("*.spool")): time.sleep(0.02)
 """
 
@@ -275,6 +278,27 @@ def test_a_fork_loses_and_doubles_nothing(daemon: Daemon, tmp_path: Path, used: 
     assert (0, [f"({own}, 0, 0)"]) == (code, said)
     assert (0, []) == replayed
     assert (own + 400, 0) == (stored(daemon, tmp_path), spooled(tmp_path))
+
+
+def test_what_was_left_strands_no_worker(daemon: Daemon, tmp_path: Path) -> None:
+    """
+    A recorder that was only opened before the fork leaves gRPC to the children, though something is in the spool.
+    """
+    leave = "recorder = Recorder('127.0.0.1:1', spool=spool); recorder.record(**FIELDS)"
+    script = """
+recorder = Recorder(target, spool=spool)
+time.sleep(0.5)  # in which a replay would begin
+if os.fork() == 0:
+    recorder.record(**FIELDS)
+    report = recorder.flush(20)
+    os._exit(0 if report.acknowledged == 1 else 1)
+say(os.wait()[1])
+"""
+    left = run(leave, "", tmp_path)
+    of_target(tmp_path, "127.0.0.1:1").rename(of_target(tmp_path, daemon.target))
+
+    assert (0, []) == left
+    assert (0, ["0"]) == run(script, daemon.target, tmp_path)
 
 
 def test_a_worker_of_multiprocessing_sends_what_is_left(daemon: Daemon, tmp_path: Path) -> None:

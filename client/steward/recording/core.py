@@ -11,7 +11,6 @@ from pathlib import Path
 
 from steward import ids
 from steward.recording import ends
-from steward.recording import spool as spools
 from steward.recording.batches import Life
 from steward.recording.commands import Close, Rest, Save, Sign
 from steward.recording.intake import Intake
@@ -42,7 +41,7 @@ class Core:
     def __init__(
         self, settings: Settings, bounds: Bounds, *, name: str, told: Callable[[RejectedRecord], object] | None
     ) -> None:
-        """Begin, and replay what is in the spool, if anything is."""
+        """Begin; what is in the spool is replayed when there is something to send, or it is asked to flush."""
         self._settings = settings
         self._bounds = bounds
         self._name = name
@@ -62,13 +61,18 @@ class Core:
             size=bounds.queue_bytes,
             batch=settings.batch_records,
         )
-        if bounds.spool is not None and spools.segments(bounds.spool):
-            self.intake.tell(Sign.LOOK)
 
     @property
     def quiet(self) -> bool:
         """Whether there is no thread that could answer: none yet, or no more."""
         return self.intake.thread is None or not self.intake.thread.is_alive()
+
+    @property
+    def flushable(self) -> bool:
+        """Whether there is something to flush: what the thread has, or what is in the spool, which gets one then."""
+        if self.intake.thread is not None or self.intake.closed:
+            return not self.quiet
+        return self._sender.spool is not None and not self._sender.spool.empty
 
     @property
     def replaying(self) -> bool:

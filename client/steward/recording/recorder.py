@@ -70,7 +70,8 @@ class _Face:
 
         The *spool* is in the user's state directory, or in one that is given, or off (False): what is not sent goes
         there when the server is away or does not answer, when the queue is full, and at the end. With those of other
-        recorders for the same address it takes up to *spool_bytes*. Each recorder also sends what others left there.
+        recorders for the same address it takes up to *spool_bytes*. From its first record or flush on, each recorder
+        also sends what others left there.
 
         The *name*, by default of host and process, tells the operator which recorder is meant. Each interaction that is
         refused for good is told once, by *on_rejected*, which is called on the recorder's thread.
@@ -164,7 +165,7 @@ class Recorder(_Face):
         disk.
         """
         core, deadline = self._core, time.monotonic() + timeout
-        report = None if core.quiet else core.intake.ask(_flush(deadline), timeout + GRACE)
+        report = core.intake.ask(_flush(deadline), timeout + GRACE) if core.flushable else None
         return report or core.report()
 
     def close(self, timeout: float = 5.0) -> FlushReport:
@@ -223,7 +224,7 @@ class AsyncRecorder(_Face):
         disk.
         """
         core, deadline = self._core, time.monotonic() + timeout
-        if core.quiet:
+        if not core.flushable:
             return core.report()
         answer, reply = _awaited()
         core.intake.tell(_flush(deadline)(reply))

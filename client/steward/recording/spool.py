@@ -70,6 +70,14 @@ class Spool:
         return self.error or self.read_error or self._rejected.error
 
     @property
+    def empty(self) -> bool:
+        """Whether nothing is there, not even what others left; it may be asked from any thread."""
+        try:
+            return not segments(self._directory)
+        except OSError:  # which is told when it is used
+            return False
+
+    @property
     def waiting(self) -> bool:
         """Whether anything in it is to be sent."""
         return bool(self._ready or self._found or self._writing)
