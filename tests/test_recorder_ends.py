@@ -280,6 +280,35 @@ def test_a_fork_loses_and_doubles_nothing(daemon: Daemon, tmp_path: Path, used: 
     assert (own + 400, 0) == (stored(daemon, tmp_path), spooled(tmp_path))
 
 
+def test_what_a_child_spools_is_sent_while_it_lives(daemon: Daemon, tmp_path: Path) -> None:
+    """
+    A child that may not connect lets go of what it spooled, and its parent sends it; the child goes on all the same.
+    """
+    script = """
+from steward.recording import sender
+sender.LOOK = 0.2
+recorder = Recorder(target, spool=spool)
+recorder.record_now(**FIELDS)
+reading, writing = os.pipe()
+if os.fork() == 0:
+    os.close(writing)
+    for _ in range(50): recorder.record(**FIELDS)
+    first = recorder.flush(20).spooled
+    os.read(reading, 1)
+    for _ in range(50): recorder.record(**FIELDS)
+    os._exit(0 if (first, recorder.close().spooled) == (50, 100) else 1)
+os.close(reading)
+while recorder.counters().replayed < 50: time.sleep(0.02)
+say(recorder.counters().replayed)
+os.close(writing)
+say(os.wait()[1])
+while recorder.counters().replayed < 100: time.sleep(0.02)
+"""
+
+    assert (0, ["50", "0"]) == run(script, daemon.target, tmp_path)
+    assert (101, 0) == (stored(daemon, tmp_path), spooled(tmp_path))
+
+
 def test_what_was_left_strands_no_worker(daemon: Daemon, tmp_path: Path) -> None:
     """
     A recorder that was only opened before the fork leaves gRPC to the children, though something is in the spool.

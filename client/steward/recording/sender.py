@@ -177,7 +177,9 @@ class Sender:
             self._hurry, self._due_at = len(self.intake.queue), NEVER
         if self.spool is not None and self._look_at <= now:
             self._look_at = now + LOOK
-            if not self._stranded:
+            if self._stranded:
+                self.spool.hand_on()
+            else:
                 self.spool.adopt()
         if not self._waiters.flushes:  # which count on the next numbers for what is in the queue
             self._numbers.forgo_lost(self.intake.lost.total())

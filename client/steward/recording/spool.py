@@ -244,6 +244,12 @@ class Spool:
         self._found.clear()
         self._writing = None
 
+    def hand_on(self) -> None:
+        """Let go of all that was written until now, for others to take over."""
+        self.abandon()
+        self._ready.clear()
+        self._writing = None
+
     def abandon(self) -> None:
         """Close what a fork left open here: it is the parent's."""
         for each in self._held():
