@@ -668,6 +668,26 @@ def test_a_spool_that_cannot_be_read_does_not_keep_a_recorder_from_opening(serve
     assert "Not a directory" in recorder.counters().spool_error
 
 
+def test_where_no_file_can_be_locked_there_is_no_spool(tmp_path: Path) -> None:
+    """
+    On Windows what is met while the server is away waits in memory, and the counters tell that there is no spool.
+    """
+    script = """
+import sys
+sys.modules["fcntl"] = None  # as there
+from steward import Recorder
+recorder = Recorder("127.0.0.1:1", spool=sys.argv[1], queue_records=5)
+for _ in range(5): recorder.record(session_id="s", user_role="Dev", query="How?")
+report = recorder.flush(0.5)
+print(report.pending, report.spooled, recorder.counters().spool_error)
+print(recorder.close(0.5).dropped)
+"""
+    done = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True, check=True)
+
+    assert ["5 0 there is no spool: this system locks no files", "5"] == done.stdout.splitlines()
+    assert "" == done.stderr
+
+
 # The end
 
 

@@ -31,6 +31,7 @@ class Bounds:
     queue_bytes: int
     spool: Path | None  # the directory of the target
     spool_bytes: int
+    no_spool: str = ""  # why there is none, though there was to be one
 
 
 class Core:
@@ -89,7 +90,7 @@ class Core:
         return self._sender.tally.counters(
             queued=len(self.intake.queue),
             lost=self.intake.lost,
-            spool_error="" if spool is None else spool.trouble,
+            spool_error=self._bounds.no_spool if spool is None else spool.trouble,
         )
 
     # The end, and forks

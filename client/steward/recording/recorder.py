@@ -17,6 +17,7 @@ from steward.recording import ends
 from steward.recording import spool as spools
 from steward.recording.commands import Command, Flush, Reply, Sign
 from steward.recording.core import GRACE, Bounds, Core
+from steward.recording.segment import LOCKS
 from steward.recording.sender import Settings
 from steward.transport import Retry, target
 from steward.types import (
@@ -71,7 +72,7 @@ class _Face:
         The *spool* is in the user's state directory, or in one that is given, or off (False): what is not sent goes
         there when the server is away or does not answer, when the queue is full, and at the end. With those of other
         recorders for the same address it takes up to *spool_bytes*. From its first record or flush on, each recorder
-        also sends what others left there.
+        also sends what others left there. Windows has none, as `counters()` tells, and "drop" by default.
 
         The *name*, by default of host and process, tells the operator which recorder is meant. Each interaction that is
         refused for good is told once, by *on_rejected*, which is called on the recorder's thread.
@@ -79,13 +80,14 @@ class _Face:
         Raises: ValueError.
         """
         self.target = target(address)
-        directory = _directory(spool)
+        directory = _directory(spool) if LOCKS else None
         bounds = Bounds(
             overflow=overflow or ("spool" if directory else "drop"),
             queue_records=queue_records,
             queue_bytes=queue_bytes,
             spool=None if directory is None else spools.of_target(directory, self.target),
             spool_bytes=spool_bytes,
+            no_spool="" if LOCKS or spool is False else "there is no spool: this system locks no files",
         )
         settings = Settings(
             target=self.target,

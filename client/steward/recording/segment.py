@@ -14,6 +14,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,6 +26,7 @@ from steward.recording.numbers import MOST
 SUFFIX = ".spool"
 DAMAGED = ".damaged"
 FORMAT = 1
+LOCKS = find_spec("fcntl") is not None  # Windows has none
 
 HEAD = 16  # bytes of a frame beside its message
 _HEAD = struct.Struct("<IIQ")
@@ -307,7 +309,7 @@ def _parsed(data: bytes) -> Any:
 
 def _hold(fd: int) -> None:
     """Lock *fd* for this process. Raises: BlockingIOError when another has it."""
-    import fcntl  # noqa: PLC0415 -- Windows has none, where all but the spool works
+    import fcntl  # noqa: PLC0415 -- see LOCKS: all but the spool works without
 
     fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
