@@ -238,6 +238,29 @@ def test_what_another_left_and_is_refused_is_told_but_not_reported(tmp_path: Pat
     assert FlushReport(acknowledged=1, pending=0, spooled=0, rejected=(), dropped=0) == report
 
 
+def test_what_was_refused_before_a_kill_is_told_once(server: App, tmp_path: Path) -> None:
+    """
+    What a recorder had refused, and was killed before it removed it, the next one finds refused, and does not tell.
+    """
+    told: list[RejectedRecord] = []
+    with Recorder(GONE, spool=tmp_path) as first:
+        for _ in range(3):
+            first.record(interaction(user_rating=7.0))
+    directory = of_target(tmp_path, GONE).rename(of_target(tmp_path, server.target))
+    (path,) = directory.glob("*.spool")
+    data = path.read_bytes()
+    for _ in range(2):
+        path.write_bytes(data)  # as it is after a kill
+        with Recorder(server.target, spool=tmp_path, on_rejected=told.append) as recorder:
+            recorder.flush()
+            while path.exists():
+                time.sleep(0.01)
+            assert 3 == recorder.counters().replay_rejected
+
+    lines = [line for each in files(tmp_path) for line in each.read_text("utf-8").splitlines()]
+    assert (3, 3) == (len(told), len(lines))
+
+
 def test_what_no_message_can_hold_is_rejected(recorder: Recorder) -> None:
     """
     A record that cannot even be sent is refused like any, with its field.

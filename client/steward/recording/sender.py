@@ -352,12 +352,14 @@ class Sender:
             self.spool.forget(number for number, _ in batch.records)
 
     def _refuse(self, number: int, interaction: Interaction, error: errors.Error, *, own: bool) -> None:
-        """Tell, once, that *interaction* is refused for good."""
+        """Tell, once, that *interaction* is refused for good; not again what another told before it was killed."""
         rejected = RejectedRecord(interaction.interaction_id, batches.why(error))
         if own:
             self.tally.refused += 1
             self.tally.rejected.append(rejected)
         if self.spool is not None:
+            if not own and self.spool.has_rejected(rejected.interaction_id):
+                return
             self.spool.reject(interaction, rejected.reason)
         if own and number in self._receipts:
             self._receipts.pop(number)(error)

@@ -212,6 +212,10 @@ class Spool:
         """Keep *interaction*, which is refused for good, with the *reason*; `write_rejected` brings it to the disk."""
         self._rejected.add(interaction, reason)
 
+    def has_rejected(self, interaction_id: str) -> bool:
+        """Whether *interaction_id* was refused before, and kept."""
+        return self._rejected.has(interaction_id)
+
     def write_rejected(self) -> None:
         """Bring what was refused to the disk."""
         self._rejected.write()
