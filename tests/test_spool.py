@@ -271,6 +271,21 @@ def test_many_files_are_taken_over_some_at_a_time(tmp_path: Path) -> None:
     assert ([], False) == (list(tmp_path.iterdir()), spool.waiting)
 
 
+def test_a_large_spool_has_no_more_files_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    However much a recorder may spool, it has few files open: they grow with the limit.
+    """
+    monkeypatch.setattr("steward.recording.spool.SEGMENT_BYTES", 1000)
+    before = open_files()
+    spool = opened(tmp_path, limit=1 << 20)
+    for number in range(1, 201):
+        assert spool.append([(number, b"x" * 4000)])
+    held = open_files() - before
+
+    assert held <= 64
+    assert [*range(1, 201)] == replayed(spool)
+
+
 def test_what_is_there_is_not_measured_for_each_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Where many files are, a hundred appends look at them no hundred times.

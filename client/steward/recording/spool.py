@@ -25,7 +25,8 @@ from steward.recording.rejected import Rejected
 from steward.recording.segment import DAMAGED, HEAD, SUFFIX, Segment
 from steward.types import Interaction
 
-SEGMENT_BYTES = 4 * 1024 * 1024  # from where on a new one is begun
+SEGMENT_BYTES = 4 * 1024 * 1024  # from where on a new one is begun, unless these would be more than so many:
+SEGMENTS = 64
 HELD = 16  # segments that are held at once, of those that others left
 ASIDE = 10  # batches that are to be replayed later, while those behind them are replayed
 MEASURED = 1.0  # s for which it is remembered how much is there
@@ -53,6 +54,7 @@ class Spool:
         self._directory = directory
         self._rejected = Rejected(directory, limit=limit // REJECTED_PART)
         self._limit = limit - limit // REJECTED_PART
+        self._segment_bytes = max(SEGMENT_BYTES, limit // SEGMENTS)
         self._life = life
         self._writing: Segment | None = None
         self._ready: deque[Segment] = deque()  # to be replayed
@@ -93,7 +95,7 @@ class Spool:
         """Put *records* of ours on disk, all or none; whether they are there."""
         try:
             self._demand_room(sum(HEAD + len(message) for _, message in records), beside=self._limit // RESERVE)
-            if self._writing is not None and (self._writing.size >= SEGMENT_BYTES or self._writing.unlinked):
+            if self._writing is not None and (self._writing.size >= self._segment_bytes or self._writing.unlinked):
                 self._seal()
             if self._writing is None:
                 make_directory(self._directory)
