@@ -42,6 +42,7 @@ from steward import (
     codec,
     ids,
 )
+from steward.recording import sender
 from steward.recording.batches import Life, Record
 from steward.recording.commands import Room
 from steward.recording.segment import Segment
@@ -253,6 +254,7 @@ def test_what_another_left_and_is_refused_is_told_but_not_reported(tmp_path: Pat
         Daemon(tmp_path / "data", listen=f"127.0.0.1:{port}") as daemon,
         Recorder(daemon.target, spool=tmp_path / "spool", on_rejected=told.append) as second,
     ):
+        second.flush()
         while not told:
             time.sleep(0.02)
         second.record(interaction())
@@ -260,6 +262,29 @@ def test_what_another_left_and_is_refused_is_told_but_not_reported(tmp_path: Pat
 
     assert [bad] == [each.interaction_id for each in told]
     assert FlushReport(acknowledged=1, pending=0, spooled=0, rejected=(), dropped=0) == report
+
+
+def test_what_was_refused_before_a_kill_is_told_once(server: App, tmp_path: Path) -> None:
+    """
+    What a recorder had refused, and was killed before it removed it, the next one finds refused, and does not tell.
+    """
+    told: list[RejectedRecord] = []
+    with Recorder(GONE, spool=tmp_path) as first:
+        for _ in range(3):
+            first.record(interaction(user_rating=7.0))
+    directory = of_target(tmp_path, GONE).rename(of_target(tmp_path, server.target))
+    (path,) = directory.glob("*.spool")
+    data = path.read_bytes()
+    for _ in range(2):
+        path.write_bytes(data)  # as it is after a kill
+        with Recorder(server.target, spool=tmp_path, on_rejected=told.append) as recorder:
+            recorder.flush()
+            while path.exists():
+                time.sleep(0.01)
+            assert 3 == recorder.counters().replay_rejected
+
+    lines = [line for each in files(tmp_path) for line in each.read_text("utf-8").splitlines()]
+    assert (3, 3) == (len(told), len(lines))
 
 
 def test_what_no_message_can_hold_is_rejected(recorder: Recorder) -> None:
@@ -567,6 +592,7 @@ def test_what_cannot_be_sent_is_spooled_and_replayed(tmp_path: Path, count: int)
         Client(daemon.target) as client,
         Recorder(daemon.target, spool=tmp_path / "spool") as second,
     ):
+        second.flush()
         while second.counters().replayed < count:
             time.sleep(0.02)
         assert sorted(made) == stored(client)
@@ -802,6 +828,78 @@ def test_a_full_spool_is_told(tmp_path: Path) -> None:
     assert known.dropped["SPOOL_FULL"] > 0
     assert 300 == report.spooled + report.dropped
     assert sum(each.stat().st_size for each in files(tmp_path)) <= 10_000
+
+
+def test_a_spool_that_cannot_be_read_is_in_nobodys_way(
+    server: App, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    When the spool's directory is none any more, that is told, and what is recorded is sent as before.
+    """
+    monkeypatch.setattr(sender, "LOOK", 0.01)
+    with Recorder(server.target, spool=tmp_path) as recorder:
+        recorder.record_now(interaction())
+        of_target(tmp_path, server.target).write_text("no directory", encoding="utf-8")
+        while not recorder.counters().spool_error:
+            time.sleep(0.01)
+        recorder.record(interaction())
+        report = recorder.flush()
+
+    assert (2, 2) == (report.acknowledged, len(stored(client)))
+    assert "Not a directory" in recorder.counters().spool_error
+
+
+def test_what_others_left_waits_for_the_first_record_or_flush(server: App, client: Client, tmp_path: Path) -> None:
+    """
+    A recorder that was only opened starts nothing, whatever is in the spool; the first flush or record has it sent.
+    """
+    for way in (Recorder.flush, lambda recorder: recorder.record(interaction())):
+        with Recorder(GONE, spool=tmp_path) as first:
+            first.record(interaction())
+        of_target(tmp_path, GONE).rename(of_target(tmp_path, server.target))
+        threads = threading.active_count()
+        with Recorder(server.target, spool=tmp_path) as second:
+            assert threads == threading.active_count()
+            way(second)
+            while second.counters().replayed < 1:
+                time.sleep(0.01)
+        of_target(tmp_path, server.target).rmdir()
+
+    assert 3 == len(stored(client))
+
+
+def test_a_spool_that_cannot_be_read_does_not_keep_a_recorder_from_opening(server: App, tmp_path: Path) -> None:
+    """
+    Where the spool's directory is none, the recorder opens and sends all the same, and tells that.
+    """
+    of_target(tmp_path, server.target).write_text("no directory", encoding="utf-8")
+    with Recorder(server.target, spool=tmp_path) as recorder:
+        assert 0 == recorder.flush().acknowledged
+        recorder.record(interaction())
+        report = recorder.flush()
+
+    assert (1, 0) == (report.acknowledged, report.dropped)
+    assert "Not a directory" in recorder.counters().spool_error
+
+
+def test_where_no_file_can_be_locked_there_is_no_spool(tmp_path: Path) -> None:
+    """
+    On Windows what is met while the server is away waits in memory, and the counters tell that there is no spool.
+    """
+    script = """
+import sys
+sys.modules["fcntl"] = None  # as there
+from steward import Recorder
+recorder = Recorder("127.0.0.1:1", spool=sys.argv[1], queue_records=5)
+for _ in range(5): recorder.record(session_id="s", user_role="Dev", query="How?")
+report = recorder.flush(0.5)
+print(report.pending, report.spooled, recorder.counters().spool_error)
+print(recorder.close(0.5).dropped)
+"""
+    done = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True, check=True)
+
+    assert ["5 0 there is no spool: this system locks no files", "5"] == done.stdout.splitlines()
+    assert "" == done.stderr
 
 
 # The end
@@ -1049,8 +1147,9 @@ def test_what_a_close_cannot_tell_is_told_by_who_replays(tmp_path: Path) -> None
     with (
         Daemon(tmp_path / "data", listen=f"127.0.0.1:{port}") as daemon,
         Client(daemon.target) as client,
-        Recorder(daemon.target, spool=spool, name="second"),
+        Recorder(daemon.target, spool=spool, name="second") as second,
     ):
+        second.flush()
         while any(each.suffix == ".spool" for each in files(spool)):
             time.sleep(0.02)
         told, gaps = known(client), missing(client)
@@ -1092,9 +1191,9 @@ def test_what_cannot_be_read_keeps_nothing_behind_it(server: App, client: Client
     segment.release()
     told: list[RejectedRecord] = []
     with Recorder(server.target, spool=tmp_path, on_rejected=told.append) as recorder:
+        recorder.flush()
         while recorder.counters().replayed < 1:
             time.sleep(0.02)
-        recorder.flush()
     (kept,) = files(tmp_path)
 
     assert [good.interaction_id] == stored(client)
@@ -1112,7 +1211,8 @@ def test_what_is_refused_of_anothers_is_told_under_its_numbers(tmp_path: Path) -
         for size in (10, 10, 9_000_000):
             first.record(interaction(query="x" * size))
     with Daemon(tmp_path / "data", listen=f"127.0.0.1:{port}") as daemon, Client(daemon.target) as client:
-        with Recorder(daemon.target, spool=spool, name="second", on_rejected=told.append):
+        with Recorder(daemon.target, spool=spool, name="second", on_rejected=told.append) as second:
+            second.flush()
             while not told:
                 time.sleep(0.001)
         assert ([(3, 1)], []) == (known(client), missing(client))

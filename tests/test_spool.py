@@ -2,9 +2,12 @@
 The spool: what is on disk, who may have it, what a crash leaves, and `steward spool`.
 """
 
+import errno
+import fcntl
 import json
 import os
 import resource
+import shutil
 import stat
 import subprocess
 import sys
@@ -14,8 +17,10 @@ from typing import Any
 import pytest
 
 from steward import Client, Recorder, ids
+from steward.disk import size_of
 from steward.recording import segment
-from steward.recording.batches import Batch, Life, Record
+from steward.recording.batches import Batch, Life, Range, Record
+from steward.recording.inventory import listed
 from steward.recording.segment import Segment
 from steward.recording.spool import Spool, of_target
 from stewardd.app import App
@@ -54,6 +59,11 @@ def replayed(spool: Spool, most: int = 1000) -> list[int]:
         found += [number for number, _ in batch.records]
         settle(spool, batch)
     return found
+
+
+def open_files() -> int:
+    """Return how many files this process has open."""
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 def settle(spool: Spool, batch: Batch) -> None:
@@ -153,6 +163,83 @@ def test_another_process_cannot_have_what_is_held(tmp_path: Path) -> None:
     assert [1] == replayed(other)
 
 
+def test_what_another_removes_before_it_is_held_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Who meets a new segment before its maker locked it takes it for an empty one; the records go into the next.
+    """
+    flock, met = fcntl.flock, list[Path]()
+
+    def flock_late(fd: int, how: int) -> None:
+        if not met:
+            met.extend(tmp_path.iterdir())
+            assert Segment.adopt(met[0]) is None
+        flock(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock_late)
+    spool = opened(tmp_path)
+    spooled = spool.append(records(1, 2))
+    spool.close(settled=False)
+    other = opened(tmp_path, OTHER)
+    other.adopt()
+
+    assert (True, "") == (spooled, spool.error)
+    assert [1, 2] == replayed(other)
+
+
+def test_what_another_locks_before_it_is_held_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    While another looks whether a new segment is held, the records go into the next.
+    """
+    flock, others = fcntl.flock, list[int]()
+
+    def flock_second(fd: int, how: int) -> None:
+        if not others:
+            others.append(os.open(next(tmp_path.iterdir()), os.O_RDONLY))
+            flock(others[0], how)
+        flock(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock_second)
+    spool = opened(tmp_path)
+    spooled = spool.append(records(1, 2))
+    os.close(others[0])
+
+    assert (True, "", 1) == (spooled, spool.error, len(list(tmp_path.iterdir())))
+    assert [1, 2] == replayed(spool)
+
+
+def test_where_nothing_can_be_locked_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A disk that has no locks is told as one that cannot be written, and neither files nor descriptors pile up.
+    """
+
+    def flock(_fd: int, _how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    before = open_files()
+    spool = opened(tmp_path)
+
+    assert not spool.append(records(1))
+    assert os.strerror(errno.ENOLCK) in spool.error
+    assert ([], before) == (list(tmp_path.iterdir()), open_files())
+
+
+def test_a_spool_that_is_deleted_while_in_use_is_begun_anew(tmp_path: Path) -> None:
+    """
+    What comes after the directory was deleted is in a file that others find; what came before is still sent from here.
+    """
+    directory = of_target(tmp_path, GONE)
+    spool = opened(directory)
+    spool.append(records(1))
+    shutil.rmtree(directory)
+    appended = spool.append(records(2))
+    (file,) = listed(tmp_path)
+
+    assert (True, 1) == (appended, file.records)
+    assert [1, 2] == replayed(spool)
+    assert [] == listed(tmp_path)
+
+
 def test_what_is_taken_over_keeps_its_numbering(tmp_path: Path) -> None:
     """
     Records of another life are sent under that life, even under the same numbers.
@@ -166,6 +253,57 @@ def test_what_is_taken_over_keeps_its_numbering(tmp_path: Path) -> None:
 
     assert batch is not None
     assert (OTHER, records(1, 2)) == (batch.life, batch.records)
+
+
+def test_many_files_are_taken_over_some_at_a_time(tmp_path: Path) -> None:
+    """
+    However many files were left, few are open at once, and all are replayed in order, the oldest first.
+    """
+    for number in range(1, 51):
+        left(tmp_path, number).rename(tmp_path / f"{number:02}.spool")
+    before = open_files()
+    spool = opened(tmp_path)
+    spool.adopt()
+    held = open_files() - before
+
+    assert 16 == held
+    assert [*range(1, 51)] == replayed(spool, most=2)
+    assert ([], False) == (list(tmp_path.iterdir()), spool.waiting)
+
+
+def test_a_large_spool_has_no_more_files_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    However much a recorder may spool, it has few files open: they grow with the limit.
+    """
+    monkeypatch.setattr("steward.recording.spool.SEGMENT_BYTES", 1000)
+    before = open_files()
+    spool = opened(tmp_path, limit=1 << 20)
+    for number in range(1, 201):
+        assert spool.append([(number, b"x" * 4000)])
+    held = open_files() - before
+
+    assert held <= 64
+    assert [*range(1, 201)] == replayed(spool)
+
+
+def test_what_is_there_is_not_measured_for_each_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Where many files are, a hundred appends look at them no hundred times.
+    """
+    for number in range(20):
+        left(tmp_path, number)
+    measured = list[Path]()
+
+    def measure(path: Path) -> int:
+        measured.append(path)
+        return size_of(path)
+
+    monkeypatch.setattr("steward.recording.spool.size_of", measure)
+    spool = opened(tmp_path)
+    for number in range(100):
+        assert spool.append(records(number))
+
+    assert len(measured) < 20 * 50
 
 
 def test_numbers_that_never_come_wait_for_who_replays(tmp_path: Path) -> None:
@@ -195,6 +333,7 @@ def test_only_the_user_may_read_it(tmp_path: Path) -> None:
         spool = opened(of_target(tmp_path / "spool", GONE))
         spool.append(records(1))
         spool.reject(interaction(), "no")
+        spool.write_rejected()
     finally:
         os.umask(before)
     modes = {stat.S_IMODE(each.stat().st_mode) for each in (tmp_path / "spool").rglob("*") if each.is_file()}
@@ -259,6 +398,118 @@ def test_what_is_damaged_stays_for_the_operator(tmp_path: Path, at: int) -> None
     assert [path.with_suffix(".damaged").name] == [each.name for each in tmp_path.iterdir()]
 
 
+def test_what_cannot_be_removed_is_replayed_once(tmp_path: Path) -> None:
+    """
+    A file that the disk does not remove is told, and keeps no other from being replayed.
+    """
+    path = left(tmp_path, 1)
+    left(tmp_path, 2)
+    spool = opened(tmp_path)
+    spool.adopt()
+    path.unlink()
+    path.mkdir()  # which no unlink removes
+    first = replayed(spool)
+    spool.adopt()
+
+    assert [1, 2] == sorted(first)
+    assert [] == replayed(spool)
+    assert str(path) in spool.read_error
+
+
+def test_what_cannot_be_read_keeps_no_other_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Where the disk fails in the middle of a file, the rest of it stays, told, and other files are replayed.
+    """
+    path = left(tmp_path, 1, 2, 3)
+    left(tmp_path, 4).rename(tmp_path / "later.spool")
+    read = Segment.read
+
+    def read_badly(self: Segment, most: int, size: int) -> tuple[list[Record], list[Range], int]:
+        if self.path == path and self.unsettled:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return read(self, most, size)
+
+    monkeypatch.setattr(Segment, "read", read_badly)
+    spool = opened(tmp_path)
+    spool.adopt()
+    first = spool.next(1, 1 << 20)
+    assert first is not None
+    assert first.place is not None
+    spool.set_aside(first.place)
+    rest = replayed(spool)
+    settle(spool, first)
+    spool.adopt()
+
+    assert ([4], False) == (rest, spool.waiting)
+    assert [path] == list(tmp_path.iterdir())
+    assert f"{os.strerror(errno.EIO)}: {path}" == spool.read_error
+
+
+HEADER = {"format": 1, "recorder_id": OTHER.id, "recorder_name": "there"}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"\xff",
+        [1],
+        {},
+        HEADER | {"format": 0},
+        HEADER | {"format": "1"},
+        HEADER | {"recorder_id": 5},
+        HEADER | {"recorder_id": "there"},
+        HEADER | {"recorder_name": "\ud800"},
+    ],
+)
+def test_what_is_none_of_ours_is_set_aside(tmp_path: Path, header: Any) -> None:
+    """
+    A file that says something else than ours do at its beginning is passed over, and kept under another name.
+    """
+    data = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path = tmp_path / f"{ids.mint()}.spool"
+    path.write_bytes(segment.frame(0, data) + segment.frame(1, b"message"))
+    left(tmp_path, 2)
+    spool = opened(tmp_path)
+    spool.adopt()
+
+    assert [2] == replayed(spool)
+    assert [path.with_suffix(".damaged")] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "forgone", [b"{}x", b"5", b"[[2]]", b'[["2", "3"]]', b"[[3, 2]]", b"[[0, 1]]", b"[[1, 1e30]]", b"[[1, %d]]" % 2**64]
+)
+def test_numbers_that_are_none_are_read_as_damage(tmp_path: Path, forgone: bytes) -> None:
+    """
+    A file with something else in the place of numbers that never come is read up to there, and kept.
+    """
+    path = left(tmp_path, 1, 2)
+    path.write_bytes(path.read_bytes() + segment.frame(0, forgone))
+    spool = opened(tmp_path)
+    spool.adopt()
+
+    assert [1, 2] == replayed(spool)
+    assert [path.with_suffix(".damaged")] == list(tmp_path.iterdir())
+
+
+def test_what_a_later_version_wrote_is_left_alone(tmp_path: Path) -> None:
+    """
+    A file of a format that is not known yet stays where it is, and is listed as such.
+    """
+    directory = of_target(tmp_path, GONE)
+    directory.mkdir()
+    path = directory / f"{ids.mint()}.spool"
+    path.write_bytes(segment.frame(0, b'{"format": 2}') + segment.frame(1, b"message"))
+    before = open_files()
+    spool = opened(directory)
+    spool.adopt()
+    (file,) = listed(tmp_path)
+
+    assert (False, before) == (spool.waiting, open_files())
+    assert (path.name, "newer", None) == (file.name, file.state, file.records)
+    assert "format 2" in file.problem
+
+
 def test_the_limit_counts_what_others_left(tmp_path: Path) -> None:
     """
     What does not fit beside what is there is refused whole, with the reason, and fits when there is room again.
@@ -274,6 +525,69 @@ def test_the_limit_counts_what_others_left(tmp_path: Path) -> None:
     assert "is full" in error
     assert spool.append(records(1))
     assert "" == spool.error
+
+
+def test_what_is_refused_starves_nothing(tmp_path: Path) -> None:
+    """
+    What was refused takes an eighth of the limit, the latest of it, and none of the room of what is to be sent.
+    """
+    spool = opened(tmp_path, limit=64 * 1024)
+    for number in range(250):
+        spool.reject(interaction(), f"reason {number}")
+        if number % 7 == 0:
+            spool.write_rejected()
+    spool.write_rejected()
+    other = opened(tmp_path, OTHER, limit=64 * 1024)
+    for number in range(250, 500):
+        other.reject(interaction(), f"reason {number}")
+    other.write_rejected()
+    lines = [line for path in tmp_path.rglob("*.jsonl") for line in path.read_text("utf-8").splitlines()]
+    reasons = {json.loads(line)["reason"] for line in lines}
+
+    assert 6 * 1024 < sum(map(size_of, tmp_path.rglob("*.jsonl"))) <= 8 * 1024
+    assert {f"reason {number}" for number in range(500 - len(lines), 500)} == reasons
+    assert spool.append([(1, b"x" * 50 * 1024)])
+    assert "" == other.trouble
+
+
+def test_what_is_refused_and_too_large_is_told(tmp_path: Path) -> None:
+    """
+    Where even one refused record is more than may be kept, that is told, and no longer once another was kept.
+    """
+    spool = opened(tmp_path, limit=8 * 1024)
+    spool.reject(interaction(query="x" * 2000), "no")
+    spool.write_rejected()
+    large = spool.trouble
+    spool.reject(interaction(), "no")
+    spool.write_rejected()
+
+    assert "larger than the 1024 bytes" in large
+    assert ("", 1) == (spool.trouble, len(list(tmp_path.rglob("*.jsonl"))))
+
+
+def test_what_is_refused_together_goes_to_the_disk_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A thousand refused records are a few writes, not thousands, and are there before the file that they were in goes.
+    """
+    left(tmp_path, 1)
+    spool = opened(tmp_path)
+    spool.adopt()
+    batch = spool.next(1000, 1 << 20)
+    assert batch is not None
+    synced, fsync = list[int](), os.fsync
+
+    def sync(fd: int) -> None:
+        synced.append(fd)
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    for number in range(1000):
+        spool.reject(interaction(), f"reason {number}")
+    settle(spool, batch)
+
+    assert "reason 999" in "".join(each.read_text("utf-8") for each in tmp_path.rglob("*.jsonl"))
+    assert [] == list(tmp_path.glob("*.spool"))
+    assert len(synced) < 20
 
 
 FULL = """
@@ -336,7 +650,7 @@ def test_the_spool_is_listed_replayed_and_gone(server: App, client: Client, tmp_
     sent = steward(server, "spool", "replay", *where, "--of", GONE)
 
     assert (GONE, "waiting", 5) == (file["target"], file["state"], file["records"])
-    assert {"replayed": 5, "rejected": 0, "left": 0} == sent
+    assert {"replayed": 5, "rejected": 0, "left": 0, "damaged_bytes": 0} == sent
     assert 5 == sum(1 for _ in client.list_interactions())
     assert {"files": []} == run_json("spool", "list", *where)
 
@@ -360,7 +674,7 @@ def test_a_replay_says_what_was_refused(server: App, client: Client, tmp_path: P
     sent = steward(server, "spool", "replay", *where, "--of", GONE)
     (kept,) = run_json("spool", "list", *where)["files"]
 
-    assert {"replayed": 2, "rejected": 1, "left": 0} == sent
+    assert {"replayed": 2, "rejected": 1, "left": 0, "damaged_bytes": 0} == sent
     assert ("rejected", 1) == (kept["state"], kept["records"])
     assert 2 == sum(1 for _ in client.list_interactions())
 
@@ -389,7 +703,7 @@ def test_what_a_recorder_is_at_work_on_is_left_alone(server: App, tmp_path: Path
         gone = steward(server, "spool", "purge", *where, "--yes")
         (file,) = run_json("spool", "list", *where[:2])["files"]
 
-    assert {"replayed": 0, "rejected": 0, "left": 1} == sent
+    assert {"replayed": 0, "rejected": 0, "left": 1, "damaged_bytes": 0} == sent
     assert {"deleted": []} == gone
     assert ("held", 1) == (file["state"], file["records"])
 
@@ -413,3 +727,49 @@ def test_purge_asks_first_and_takes_what_was_meant(server: App, tmp_path: Path) 
     assert ["waiting", "rejected"] == states
     assert 1 == len(rejected["deleted"])
     assert (0, []) == (agreed.returncode, run_json("spool", "list", *where)["files"])
+
+
+def test_each_file_is_listed_and_purged_by_itself(tmp_path: Path) -> None:
+    """
+    What cannot be read keeps no other from being listed or deleted, and is named.
+    """
+    directory = of_target(tmp_path, GONE)
+    spooled(tmp_path, 2)
+    (directory / "a.spool").mkdir()
+    (directory / "b.spool").write_bytes(segment.frame(0, b"[1]"))
+    where = ("--directory", str(tmp_path))
+
+    found = {each["name"]: each for each in run_json("spool", "list", *where)["files"]}
+    shown = run("spool", "list", *where)
+    purged = run("--target", GONE, "spool", "purge", *where, stdin="y\n")
+
+    assert ("unreadable", None, "Is a directory") == tuple(
+        found["a.spool"][key] for key in ("state", "records", "problem")
+    )
+    assert ("damaged", None) == (found["b.spool"]["state"], found["b.spool"]["records"])
+    assert "2 records and 2 files that cannot be read" in shown.stdout
+    assert "Delete 2 records and 2 files that cannot be read for" in purged.stdout + purged.stderr
+    assert (1, True) == (purged.returncode, "2 files are deleted, but not a.spool (Is a directory)" in purged.stderr)
+    assert ["a.spool"] == [each.name for each in directory.iterdir()]
+
+
+def test_what_is_damaged_is_not_counted_as_records(server: App, tmp_path: Path) -> None:
+    """
+    Of a file whose third record of five is damaged two are sent; what else is in it is told in bytes.
+    """
+    with Recorder(GONE, spool=tmp_path) as recorder:
+        for _ in range(5):
+            recorder.record(interaction())
+    (path,) = of_target(tmp_path, GONE).glob("*.spool")
+    data = bytearray(path.read_bytes())
+    with path.open("rb") as file:
+        ends = [end for _, _, end in segment.frames(file.fileno(), 0, len(data))]
+    data[ends[2] + 20] ^= 1
+    path.write_bytes(data)
+    where = ("--directory", str(tmp_path))
+
+    sent = steward(server, "spool", "replay", *where, "--of", GONE)
+    (file,) = run_json("spool", "list", *where)["files"]
+
+    assert {"replayed": 2, "rejected": 0, "left": 0, "damaged_bytes": len(data)} == sent
+    assert ("damaged", None, len(data)) == (file["state"], file["records"], file["stored_bytes"])

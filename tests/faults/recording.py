@@ -187,6 +187,7 @@ def main() -> None:
         retry=Retry(first_delay=0.05, max_delay=0.5),
     )
     if given.replay:
+        recorder.flush()
         replay(given.spool)
     else:
         Client(recorder, journal, seed=given.seed).run()

@@ -288,6 +288,7 @@ def test_a_stalled_server_is_waited_for_no_longer_than_told(tmp_path: Path) -> N
         closed = time.monotonic() - before
         network.heal(reset=True)
         with Recorder(network.target, spool=tmp_path / "spool") as second:
+            second.flush()
             recording.replay(tmp_path / "spool")
             replayed = second.counters().replayed
         stored = sorted(each.interaction_id for each in client.export_interactions())

@@ -2,6 +2,7 @@
 `steward spool`: what recorders on this machine keep on disk for a server that was away.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from steward.cli import show
 from steward.cli.backup import Yes, confirm
 from steward.cli.options import Connection, Json
 from steward.recording import inventory
+from steward.recording.inventory import SpoolFile
 from steward.recording.spool import default_directory
 
 app = typer.Typer(help="What recorders here keep on disk for a server that was away.", no_args_is_help=True)
@@ -32,8 +34,10 @@ def list_(directory: Directory = None, json: Json = False) -> None:  # noqa: FBT
     if json:
         show.document({"files": found})
     else:
-        columns = ("target", "name", "state", "records", "stored_bytes", "oldest_at")
-        show.rows(found, title=f"{sum(each.records for each in found)} records in the spool", columns=columns)
+        columns = ["target", "name", "state", "records", "stored_bytes", "oldest_at"]
+        if any(each.problem for each in found):
+            columns.append("problem")
+        show.rows(found, title=f"{_words(found)} in the spool", columns=columns)
 
 
 @app.command()
@@ -56,11 +60,18 @@ def purge(  # noqa: PLR0917 -- an option for each
 ) -> None:
     """Delete what is in the spool for the --target, refused or not, once that is confirmed: it is lost then."""
     chosen, target = directory or default_directory(), _of(ctx, of)
-    states = ("rejected",) if rejected else ("rejected", "waiting", "damaged")
-    going = [each for each in inventory.listed(chosen) if each.target == target and each.state in states]
-    confirm(f"Delete {sum(each.records for each in going)} records for {target}?", yes=yes or not going)
+    there = [each for each in inventory.listed(chosen) if each.target == target and each.state != "held"]
+    going = [each for each in there if each.state == "rejected"] if rejected else there
+    confirm(f"Delete {_words(going)} for {target}?", yes=yes or not going)
     gone = inventory.purge(chosen, of=target, rejected_only=rejected)
     show.document({"deleted": gone}) if json else show.said(f"{len(gone)} files are deleted")
+
+
+def _words(files: Sequence[SpoolFile]) -> str:
+    """Say how much is in *files*."""
+    uncounted = sum(each.records is None for each in files)
+    also = f" and {uncounted} files that cannot be read" if uncounted else ""
+    return f"{sum(each.records or 0 for each in files)} records{also}"
 
 
 def _of(ctx: typer.Context, of: str | None) -> str:

@@ -12,6 +12,7 @@ What stands behind steward.Recorder: a queue, the thread that sends what is in i
     batches    interactions to requests, and answers to what became of each
     spool      what waits on disk, segment by segment
     segment    one file of it
+    rejected   what was refused for good, for people to look at
     ends       fork, exit and SIGTERM
     inventory  the spool as the operator sees it
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from steward import ids
 from steward.recording import ends
-from steward.recording import spool as spools
 from steward.recording.batches import Life
 from steward.recording.commands import Close, Reply, Rest, Save, Sign
 from steward.recording.intake import Intake
@@ -33,6 +32,7 @@ class Bounds:
     queue_bytes: int
     spool: Path | None  # the directory of the target
     spool_bytes: int
+    no_spool: str = ""  # why there is none, though there was to be one
 
 
 class Core:
@@ -43,7 +43,7 @@ class Core:
     def __init__(
         self, settings: Settings, bounds: Bounds, *, name: str, told: Callable[[RejectedRecord], object] | None
     ) -> None:
-        """Begin, and replay what is in the spool, if anything is."""
+        """Begin; what is in the spool is replayed when there is something to send, or it is asked to flush."""
         self._settings = settings
         self._bounds = bounds
         self._name = name
@@ -64,8 +64,6 @@ class Core:
             batch=settings.batch_records,
         )
         self.intake.closed = closed
-        if not closed and bounds.spool is not None and spools.segments(bounds.spool):
-            self.intake.tell(Sign.LOOK)
 
     def _run(self) -> None:
         """Be the thread; until it ends, whoever ends the process must wait for it."""
@@ -81,6 +79,13 @@ class Core:
         return not self.intake.queue if thread is None else not thread.is_alive()
 
     @property
+    def flushable(self) -> bool:
+        """Whether there is something to flush: what the thread has, or what is in the spool, which gets one then."""
+        if self.intake.thread is not None or self.intake.closed:
+            return not self.quiet
+        return self._sender.spool is not None and not self._sender.spool.empty
+
+    @property
     def replaying(self) -> bool:
         """Whether anything in the spool is to be sent, its own or what it took over."""
         return self._sender.spool is not None and self._sender.spool.waiting
@@ -93,7 +98,9 @@ class Core:
         """Return how it has fared."""
         spool = self._sender.spool
         return self._sender.tally.counters(
-            queued=len(self.intake.queue), lost=self.intake.lost, spool_error="" if spool is None else spool.error
+            queued=len(self.intake.queue),
+            lost=self.intake.lost,
+            spool_error=self._bounds.no_spool if spool is None else spool.trouble,
         )
 
     # The end, and forks

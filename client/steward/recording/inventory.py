@@ -12,18 +12,19 @@ from typing import Literal
 from urllib.parse import unquote
 
 from steward import codec, ids
-from steward.errors import Unavailable
+from steward.errors import FailedPrecondition, Unavailable
 from steward.recording import spool
 from steward.recording.commands import Flush
 from steward.recording.core import Bounds, Core
-from steward.recording.segment import DAMAGED, SUFFIX, Segment, frames
+from steward.recording.rejected import kept
+from steward.recording.segment import DAMAGED, SUFFIX, Foreign, Newer, Segment, frames, header
 from steward.recording.sender import Settings
 from steward.transport import Retry
 from steward.types import LIMITS, RecorderCounters
 
 SLICE = 1.0  # s between looks at how it goes
 
-State = Literal["waiting", "held", "damaged", "rejected"]
+State = Literal["waiting", "held", "damaged", "newer", "rejected", "unreadable"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +33,11 @@ class SpoolFile:
 
     target: str  # the server that its records are for
     name: str
-    state: State  # held: a recorder is at work on it
-    records: int
+    state: State  # held: a recorder is at work on it; newer: a later version wrote it
+    records: int | None  # unset where that is not known
     stored_bytes: int
     oldest_at: datetime  # when it was begun
+    problem: str = ""  # why it could not be read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,7 @@ class Replay:
     replayed: int  # acknowledged
     rejected: int  # refused for good; they are in the rejected part now
     left: int  # records that are still there
+    damaged_bytes: int  # of files that are still there, as not all in them can be read
 
 
 def listed(directory: Path) -> list[SpoolFile]:
@@ -55,11 +58,10 @@ def listed(directory: Path) -> list[SpoolFile]:
 
 def _of(directory: Path) -> Iterator[SpoolFile]:
     target = unquote(directory.name)
-    for path in (*spool.segments(directory), *spool.rejected(directory)):
+    for path in (*spool.segments(directory), *kept(directory)):
         try:
             status = path.stat()
-            state = _state(path)
-            records = _lines(path) if state == "rejected" else _records(path)
+            state, records, problem = _look(path)
         except FileNotFoundError:  # it was settled just now
             continue
         yield SpoolFile(
@@ -69,21 +71,40 @@ def _of(directory: Path) -> Iterator[SpoolFile]:
             records=records,
             stored_bytes=status.st_size,
             oldest_at=_begun(path, status),
+            problem=problem,
         )
 
 
-def _state(path: Path) -> State:
-    if path.suffix == DAMAGED:
-        return "damaged"
-    if path.suffix != SUFFIX:
-        return "rejected"
-    return "held" if Segment.is_held(path) else "waiting"
+def _look(path: Path) -> tuple[State, int | None, str]:
+    """
+    Return in which state *path* is, how many records are in it, and why that is not known.
+
+    Raises: FileNotFoundError.
+    """
+    try:
+        if path.suffix not in (SUFFIX, DAMAGED):
+            return "rejected", _lines(path), ""
+        records = _records(path)
+        return "held" if Segment.is_held(path) else "waiting", records, ""
+    except FileNotFoundError:
+        raise
+    except Newer as error:
+        return "newer", None, str(error)
+    except Foreign as error:
+        return "damaged", None, str(error)
+    except OSError as error:
+        return "unreadable", None, error.strerror or str(error)
 
 
 def _records(path: Path) -> int:
-    fd = os.open(path, os.O_RDONLY)
+    """Return how many records are in *path*. Raises: Newer; Foreign; OSError."""
+    if path.suffix == DAMAGED:
+        raise Foreign("not all in it could be read; what could be was sent")
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return sum(number > 0 for number, _, _ in frames(fd, 0, path.stat().st_size))
+        size = os.fstat(fd).st_size
+        header(fd, size)
+        return sum(number > 0 for number, _, _ in frames(fd, 0, size))
     finally:
         os.close(fd)
 
@@ -125,10 +146,16 @@ def replay(directory: Path, *, of: str, to: str, timeout: float) -> Replay:
             break
     core.ask_to_close(time.monotonic() + SLICE)
     core.wait_closed(time.monotonic() + SLICE)
-    found, left = core.counters(), sum(each.records for each in _of(own) if each.state != "rejected")
+    found, files = core.counters(), [each for each in _of(own) if each.state != "rejected"]
+    left = sum(each.records or 0 for each in files)
     if left and found.last_error:
         raise Unavailable(f"{found.replayed} were sent, {left} are left: {found.last_error}")
-    return Replay(replayed=found.replayed, rejected=found.replay_rejected, left=left)
+    return Replay(
+        replayed=found.replayed,
+        rejected=found.replay_rejected,
+        left=left,
+        damaged_bytes=sum(each.stored_bytes for each in files if each.state == "damaged"),
+    )
 
 
 def _settled(found: RecorderCounters) -> int:
@@ -136,17 +163,29 @@ def _settled(found: RecorderCounters) -> int:
 
 
 def purge(directory: Path, *, of: str, rejected_only: bool) -> list[str]:
-    """Delete what no recorder holds in *directory* for the target *of*; return the names of what is gone."""
+    """
+    Delete what no recorder holds in *directory* for the target *of*; return the names of what is gone.
+
+    Raises: FailedPrecondition, when all but some are gone, naming those and what the disk says.
+    """
     own = spool.of_target(directory, of)
-    gone = spool.rejected(own)
-    for path in gone:
-        path.unlink(missing_ok=True)
-    for path in [] if rejected_only else spool.segments(own):
-        if path.suffix == DAMAGED:
-            path.unlink(missing_ok=True)
-        elif (found := Segment.adopt(path)) is not None:
-            found.finish()
-        else:
-            continue
-        gone.append(path)
-    return [each.name for each in gone]
+    gone, stay = list[str](), list[str]()
+    for path in [*kept(own), *([] if rejected_only else spool.segments(own))]:
+        try:
+            if _discard(path):
+                gone.append(path.name)
+        except FileNotFoundError:  # it was settled just now
+            pass
+        except OSError as error:
+            stay.append(f"{path.name} ({error.strerror})")
+    if stay:
+        raise FailedPrecondition(f"{len(gone)} files are deleted, but not {', '.join(stay)}")
+    return gone
+
+
+def _discard(path: Path) -> bool:
+    """Delete *path*; False when a recorder holds it. Raises: OSError."""
+    if path.suffix == SUFFIX:
+        return Segment.discard(path)
+    path.unlink()
+    return True

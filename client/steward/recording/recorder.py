@@ -19,6 +19,7 @@ from steward.recording import spool as spools
 from steward.recording.commands import Claim, Command, Flush, Reply, Sign
 from steward.recording.core import GRACE, Bounds, Core
 from steward.recording.intake import LONGEST
+from steward.recording.segment import LOCKS
 from steward.recording.sender import Settings
 from steward.transport import Retry, target
 from steward.types import (
@@ -72,7 +73,8 @@ class _Face:
 
         The *spool* is in the user's state directory, or in one that is given, or off (False): what is not sent goes
         there when the server is away or does not answer, when the queue is full, and at the end. With those of other
-        recorders for the same address it takes up to *spool_bytes*. Each recorder also sends what others left there.
+        recorders for the same address it takes up to *spool_bytes*. From its first record or flush on, each recorder
+        also sends what others left there. Windows has none, as `counters()` tells, and "drop" by default.
 
         The *name*, by default of host and process, tells the operator which recorder is meant. Each interaction that is
         refused for good is told once, by *on_rejected*, which is called on the recorder's thread.
@@ -80,13 +82,14 @@ class _Face:
         Raises: ValueError.
         """
         self.target = target(address)
-        directory = _directory(spool)
+        directory = _directory(spool) if LOCKS else None
         bounds = Bounds(
             overflow=overflow or ("spool" if directory else "drop"),
             queue_records=queue_records,
             queue_bytes=queue_bytes,
             spool=None if directory is None else spools.of_target(directory, self.target),
             spool_bytes=spool_bytes,
+            no_spool="" if LOCKS or spool is False else "there is no spool: this system locks no files",
         )
         settings = Settings(
             target=self.target,
@@ -168,7 +171,7 @@ class Recorder(_Face):
         """
         timeout = _seconds(timeout)
         core, deadline = self._core, time.monotonic() + timeout
-        report = None if core.quiet else core.intake.ask(_flush(deadline), timeout + GRACE)
+        report = core.intake.ask(_flush(deadline), timeout + GRACE) if core.flushable else None
         return report or core.report()
 
     def close(self, timeout: float = 5.0) -> FlushReport:
@@ -230,7 +233,7 @@ class AsyncRecorder(_Face):
         """
         timeout = _seconds(timeout)
         core, deadline = self._core, time.monotonic() + timeout
-        if core.quiet:
+        if not core.flushable:
             return core.report()
         answer, reply = _awaited()
         if not core.intake.tell(_flush(deadline)(reply)):

@@ -184,9 +184,11 @@ class Sender:
         if self._due_at <= now:
             self._hurry, self._due_at = len(self.intake.queue), NEVER
         if self.spool is not None and self._look_at <= now:
-            if not self._stranded:
-                self.spool.adopt()
             self._look_at = now + LOOK
+            if self._stranded:
+                self.spool.hand_on()
+            else:
+                self.spool.adopt()
         self._forgo_lost()
         doubted = self._doubted(now)
         if not doubted and self._retry_at <= now and not self._stranded:
@@ -394,12 +396,14 @@ class Sender:
             self.spool.forget(number for number, _ in batch.records)
 
     def _refuse(self, number: int, interaction: Interaction, error: errors.Error, *, own: bool) -> None:
-        """Tell, once, that *interaction* is refused for good."""
+        """Tell, once, that *interaction* is refused for good; not again what another told before it was killed."""
         rejected = RejectedRecord(interaction.interaction_id, batches.why(error))
         if own:
             self.tally.refused += 1
             self.tally.rejected.append(rejected)
         if self.spool is not None:
+            if not own and self.spool.has_rejected(rejected.interaction_id):
+                return
             self.spool.reject(interaction, rejected.reason)
         if own and number in self._claims:
             self._claims.pop(number).reply(error)
@@ -429,6 +433,8 @@ class Sender:
 
     def _answer(self, now: float) -> None:
         """Answer those whose time has come."""
+        if self.spool is not None:
+            self.spool.write_rejected()
         full = self.spool is None or bool(self.spool.error)
         safe = self._stranded and self._saved
         self._waiters.report(now, self._report, inherited=self.spool is not None and self.spool.waiting, safe=safe)

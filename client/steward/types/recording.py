@@ -69,4 +69,4 @@ class RecorderCounters:
     replay_rejected: int  # refused for good beside those: of what others had left there
     failures: int  # calls that failed and were, or are, tried again
     last_error: str  # why the latest call failed; empty once one has gone well
-    spool_error: str  # why the spool could not be written; empty once it could
+    spool_error: str  # why the spool could not be written, or not be read; empty once it could
