@@ -11,12 +11,13 @@ import hashlib
 import json
 import os
 import random
+import resource
 import signal
 import struct
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import fields, replace
 from functools import partial
 from io import BytesIO
@@ -303,6 +304,9 @@ def test_what_was_noted_elsewhere_is_no_note(client: Client, data: Path, tmp_pat
             note.mkdir()
 
     assert made == client.get_backup(made.id)
+    assert client.verify_backup(made.id) == client.get_backup(made.id).verification
+    client.delete_backup(made.id)
+    assert [] == list((data / "backups").iterdir())
 
 
 def test_a_content_that_cannot_be_read_does_not_pass(client: Client, data: Path, tmp_path: Path) -> None:
@@ -759,6 +763,22 @@ def test_a_program_that_is_silent_holds_nobody(tmp_path: Path) -> None:
         steps.close()
 
     assert [] == children(os.getpid())
+
+
+def test_many_open_files_hinder_no_backup(client: Client) -> None:
+    """
+    Each connection is one, so that a server may have thousands.
+    """
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as stack:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(allowed, min(2000, most)), most))
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (allowed, most))
+        for _ in range(1100):
+            stack.enter_context(Path(os.devnull).open("rb"))
+        made = client.create_backup()
+        passed = client.verify_backup(made.id).passed
+
+    assert passed
 
 
 def test_a_backup_whose_program_is_ended_says_so(tmp_path: Path) -> None:

@@ -327,6 +327,24 @@ def test_what_was_made_and_not_verified_is_seen_through(tmp_path: Path) -> None:
     assert (made.id, True) == (found.id, found.verification and found.verification.passed)
 
 
+def test_one_of_the_future_has_no_other_made_for_it(tmp_path: Path) -> None:
+    """
+    While what was made cannot be verified, as there is no room, no more are made.
+    """
+    with running_server(tmp_path):
+        pass
+    backups, now = Backups(tmp_path / "backups", redactor=redactor(tmp_path)), datetime.now(UTC)
+    for at in (now + 30 * DAY, now - DAY):
+        finished(backups.create(tmp_path / "steward.db", reason=BackupReason.SCHEDULED, now=at))
+    future, last = backups.listed()
+    finished(backups.verify(future.id, now=now))
+
+    finished(backups.make_scheduled(tmp_path / "steward.db", BackupPolicy, now=lambda: now))
+
+    assert [future.id, last.id] == [each.id for each in backups.listed()]
+    assert all(each.verification for each in backups.listed())
+
+
 def test_pruning_has_the_policy_make_no_other() -> None:
     """
     The last backup that it made stays, however many are made by hand behind it.

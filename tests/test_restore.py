@@ -308,6 +308,31 @@ def test_the_rows_that_are_told_are_those_that_are_there(client: Client) -> None
     assert {"meta", "schema_migration"}.isdisjoint(each.name for each in done.tables)
 
 
+ADDED = {
+    "a table": "CREATE TABLE more (a)",
+    "an index": "CREATE INDEX more ON interaction (query_type)",
+    "a column of Peewee's": "ALTER TABLE schema_migration ADD COLUMN note TEXT",
+}
+
+
+@pytest.mark.parametrize("kind", ADDED)
+def test_what_somebody_added_hinders_no_restore(data: Path, kind: str) -> None:
+    """
+    A backup that passes can be restored; and what is in no way of recording is none of it.
+    """
+    with running_server(data) as server, Client(server.target) as client:
+        recorded(client, interaction(query="kept"))
+    made = of_schema(data, ADDED[kind])
+
+    with running_server(data) as server, Client(server.target) as client:
+        passed = client.verify_backup(made.id).passed
+        client.restore_backup(made.id)
+        recorded(client, interaction(query="new"))
+        found = questions(client)
+
+    assert (True, [(1, "kept"), (2, "new")]) == (passed, found)
+
+
 LAYOUTS = {
     "a column is missing": "ALTER TABLE interaction DROP COLUMN rated_at",
     "a column more": "ALTER TABLE session ADD COLUMN more TEXT",
@@ -320,7 +345,7 @@ LAYOUTS = {
 @pytest.mark.parametrize("kind", LAYOUTS)
 def test_what_is_not_laid_out_as_a_store_is_not_restored(client: Client, data: Path, tmp_path: Path, kind: str) -> None:
     """
-    Whoever signed it, as the server could not go on from it.
+    Nor does it pass, whoever signed it, as the server could not go on from it.
     """
     recorded(client, interaction(query="kept"))
     made = client.create_backup()
@@ -330,6 +355,7 @@ def test_what_is_not_laid_out_as_a_store_is_not_restored(client: Client, data: P
         client.restore_backup(made.id)
 
     assert "BACKUP_DAMAGED" == caught.value.reason
+    assert not client.verify_backup(made.id).passed
     assert [(1, "kept")] == questions(client)
     assert recorded(client, interaction())
     assert [] == client.list_restores()

@@ -15,7 +15,7 @@ from steward.types import FileChunk
 from stewardd import app, config, upgrade
 from stewardd.store import database, schema
 from stewardd.testing import running_server
-from tests.backup_files import wrong
+from tests.backup_files import path_of, wrong
 from tests.samples import interaction, recorded
 from tests.test_cli import run
 
@@ -75,7 +75,9 @@ def test_a_migration_that_fails_on_a_copy_leaves_the_store(data: Path) -> None:
     """
     changed(data, "DELETE FROM schema_migration WHERE name > '0002_figures'")
 
-    with pytest.raises(FailedPrecondition, match=r"on a copy, so the store is as it was: .* duplicate column name"):
+    with pytest.raises(
+        FailedPrecondition, match=r"so it was not migrated: it cannot be brought up to date: duplicate column"
+    ):
         running_server(data).__enter__()
 
     assert "0002_figures" == version_of(data / "steward.db")
@@ -97,6 +99,35 @@ def test_a_migration_that_fails_all_the_same_is_undone(data: Path, tmp_path: Pat
     assert "0003_rated_at" == version_of(data / "steward.db")
 
 
+def test_what_cannot_be_migrated_can_be_replaced(data: Path, tmp_path: Path) -> None:
+    """
+    A restore sets aside what no migration fits, and only where a restore would be done at all.
+    """
+    backup_id = downloaded(data, tmp_path / "copy")
+    with running_server(tmp_path / "other") as server, Client(server.target) as client:
+        other = client.create_backup()
+    changed(data, "DELETE FROM schema_migration WHERE name > '0002_figures'")
+
+    strange = restore(str(tmp_path / "other" / "backups" / f"{other.id}.db.zst"), "--data", str(data), "--yes")
+    done = restore(backup_id, "--data", str(data), "--yes")
+
+    assert (1, "was made under another privacy key" in strange[2]) == (strange[0], True)
+    assert f"what was before is {data / 'steward.db'}.damaged-1, which is damaged" in done[1]
+
+
+def test_a_newer_store_is_not_replaced(data: Path, tmp_path: Path) -> None:
+    """
+    Nor does a dry run say what would become of it.
+    """
+    backup_id = downloaded(data, tmp_path / "copy")
+    changed(data, "INSERT INTO schema_migration (name, applied) VALUES ('9999_later', 0)")
+
+    said = [restore(backup_id, "--data", str(data), each) for each in ("--dry-run", "--yes")]
+
+    assert [1, 1] == [code for code, _, _ in said]
+    assert all("the store is newer than this Steward, which does not know '9999_later'" in why for _, _, why in said)
+
+
 def test_a_damaged_store_is_not_migrated_but_can_be_restored(data: Path, tmp_path: Path) -> None:
     """
     However often that is tried, nothing is left of it; the restore sets the store aside.
@@ -114,11 +145,17 @@ def test_a_damaged_store_is_not_migrated_but_can_be_restored(data: Path, tmp_pat
         ):
             running_server(data).__enter__()
     left = names(data / "backups")
+    with running_server(tmp_path / "other") as server, Client(server.target) as client:
+        other = client.create_backup()
+    refused, _, why = restore(str(path_of(tmp_path / "other", other)), "--data", str(data), "--yes")
+    planned = restore(backup_id, "--data", str(data), "--dry-run")
     code, said, _ = restore(backup_id, "--data", str(data), "--yes")
     with running_server(data) as server, Client(server.target) as client:
         found = questions(client)
 
     assert backups == left
+    assert (1, True) == (refused, "another privacy key" in why)
+    assert "it would be set aside" in planned[1]
     assert (0, [(1, "kept")]) == (code, found)
     assert "steward.db.damaged-1, which is damaged" in said
 
@@ -337,6 +374,7 @@ def test_a_dry_run_changes_nothing(data: Path, tmp_path: Path) -> None:
     assert "interaction: 2 rows before, 1 after" in planned[1]
     assert "interaction: 0 rows before, 1 after" in strange[1]
     assert (before, content) == (names(data), (data / "steward.db").read_bytes())
+    assert {"steward.db-wal", "steward.db-shm"}.isdisjoint(names(data))
     assert [{"steward.lock"}] * 2 == [names(tmp_path / each) for each in ("strange", "missing")]
 
 

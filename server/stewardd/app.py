@@ -25,10 +25,10 @@ from stewardd.lock import Lock
 from stewardd.privacy import Redactor, load_key
 from stewardd.rpc.exports import SCRATCH
 from stewardd.rpc.server import Server
-from stewardd.store import FILE, Store, copies, refuse_old_sqlite, succession
+from stewardd.store import FILE, Store, copies, refuse_old_sqlite, schema, succession
 from stewardd.store.facts import demand_key
 from stewardd.telemetry import Telemetry
-from stewardd.upgrade import NOT_MIGRATED, upgrade
+from stewardd.upgrade import upgrade
 
 GARBAGE_AFTER = 20_000  # objects: a batch makes thousands, none in cycles, and looking for those held it up
 
@@ -166,8 +166,10 @@ def restore(config: Config, source: str, *, dry_run: bool, foreign: bool) -> tup
             raise FailedPrecondition(f"{source} is neither a file nor the id of a backup")
         redactor = _redactor(config, fresh=foreign and not held.exists(), keep=not dry_run)
         backups = Backups(directory, redactor=redactor)
+        aside = copies.is_damaged(held)
+        planned = _planned(backups, None if aside else held, path, foreign=foreign)
         if dry_run:
-            return _planned(backups, held, path, foreign=foreign)
+            return planned, held if aside else None
         backups.clear()
 
         def into(store: Store) -> Restoration:
@@ -176,7 +178,7 @@ def restore(config: Config, source: str, *, dry_run: bool, foreign: bool) -> tup
                     asyncio.run(store.claim(redactor))
                 return finished(restoring.restore(backups, store, path, foreign=foreign, now=lambda: datetime.now(UTC)))
 
-        store = _sound(config, telemetry)
+        store = None if aside else _migrated(config, telemetry)
         if store is not None:
             return into(store), None
         with _scratch(config) as scratch:
@@ -184,25 +186,20 @@ def restore(config: Config, source: str, *, dry_run: bool, foreign: bool) -> tup
             return done, succession.set_aside(held, scratch / FILE)
 
 
-def _planned(backups: Backups, held: Path, source: Path, *, foreign: bool) -> tuple[Restoration, Path | None]:
-    """Return what a restore would do to the store in the file *held*, which it does not change."""
-    if copies.is_damaged(held):
-        return restoring.plan(backups, source, None, foreign=foreign), held
-    before = copies.standing(held)
+def _planned(backups: Backups, held: Path | None, source: Path, *, foreign: bool) -> Restoration:
+    """Return what a restore will do to the store in the file *held*, if that can be read. Raises: as the restore."""
+    before = None if held is None else copies.standing(held)
     if before is not None:
         demand_key(before.key, backups.fingerprint)
-    return restoring.plan(backups, source, before, foreign=foreign), None
+        schema.demand_known(before.schema_version, of="the store")
+    return restoring.plan(backups, source, before, foreign=foreign)
 
 
-def _sound(config: Config, telemetry: Telemetry) -> Store | None:
-    """Open the store of *config*, brought up to date; None when it is too damaged for that."""
-    if copies.is_damaged(config.data / FILE):
-        return None
+def _migrated(config: Config, telemetry: Telemetry) -> Store | None:
+    """Open the store of *config*, brought up to date; None when that fails because of what is in it."""
     try:
         return _opened(config, telemetry)[0]
-    except FailedPrecondition as error:
-        if error.reason != NOT_MIGRATED:
-            raise
+    except FailedPrecondition:
         return None
 
 

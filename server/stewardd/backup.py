@@ -38,7 +38,7 @@ from stewardd.opening import new, opened, readable, remove, unknown, writing
 from stewardd.packing import Steps
 from stewardd.policy import decide
 from stewardd.privacy import RULES_VERSION, Redactor
-from stewardd.store import SQLITE_VERSION, copies
+from stewardd.store import SQLITE_VERSION, copies, schema, succession
 from stewardd.store.copies import Contents
 from stewardd.store.times import instant, micros
 
@@ -106,7 +106,7 @@ class Backups:
         with self.scratch(key) as scratch:
             plain, packed = new(scratch / "plain"), new(scratch / "packed")
             size = store.stat().st_size
-            self._demand_room(size + size // 2)
+            self._demand_room(size + size // 4)  # the copy, and about what is made of it
             yield BackupProgress(BackupPhase.COPYING, 0, size)
             copies.take(store, plain, rest=reason != BackupReason.SAFETY)
             found = copies.contents(plain)
@@ -148,6 +148,9 @@ class Backups:
             try:
                 known = self._manifest(key).backup
                 problems = yield from self.unpack(known, self._path(key), scratch / "plain")
+                if not problems and schema.is_known(known.schema_version):
+                    succession.bring_up_to_date(scratch / "plain")
+                    problems = copies.misfits(scratch / "plain")
             except FailedPrecondition as error:
                 problems = [error.message]
             done = Verification(now, not problems, tuple(problems), time.monotonic() - started)
@@ -156,7 +159,10 @@ class Backups:
                 file.write(manifest.noted(key, done, self._redactor))
                 file.flush()
                 os.fsync(file.fileno())
-            note.rename(self._directory / f"{key}{_NOTE}")
+            kept = self._directory / f"{key}{_NOTE}"
+            if not kept.is_file():
+                remove(kept)
+            note.rename(kept)
             sync_directory(self._directory)
         return done
 
@@ -168,8 +174,7 @@ class Backups:
         """
         with readable(source) as file:
             found = manifest.read(file)
-        if source.parent == self._directory:
-            self._demand_named(found.backup, source)
+        _demand_named(found.backup, source)
         if not found.authentic(self._redactor):
             if found.backup.key_fingerprint == self.fingerprint:
                 raise damaged("its manifest was not written under this privacy key")
@@ -206,7 +211,7 @@ class Backups:
                 self._path(key).unlink()
             except (FileNotFoundError, IsADirectoryError):
                 raise unknown() from None
-            (self._directory / f"{key}{_NOTE}").unlink(missing_ok=True)
+            remove(self._directory / f"{key}{_NOTE}")
             sync_directory(self._directory)
 
     def prune(self, policy: BackupPolicy, *, dry_run: bool, now: datetime) -> list[PruneDecision]:
@@ -225,7 +230,9 @@ class Backups:
 
         It is the last one that is verified, where that was made and then something came between.
         """
-        last = next((each for each in self.listed() if each.reason == BackupReason.SCHEDULED), None)
+        at = now()
+        made = (each for each in self.listed() if each.reason == BackupReason.SCHEDULED and each.created_at <= at)
+        last = next(made, None)
         if last is None or last.verification is not None:
             last = yield from self.create(store, reason=BackupReason.SCHEDULED, now=now())
         verification = yield from self.verify(last.id, now=now())
@@ -290,13 +297,8 @@ class Backups:
             found = manifest.read(file)
         if not found.authentic(self._redactor):
             raise damaged("its manifest was not written under this privacy key")
-        self._demand_named(found.backup, path)
+        _demand_named(found.backup, path)
         return found
-
-    def _demand_named(self, backup: Backup, path: Path) -> None:
-        """Raise FailedPrecondition when *path*, in the directory, is not where *backup* belongs."""
-        if path != self._path(backup.id):
-            raise damaged(f"it is the backup {backup.id} under another name")
 
     def _demand_room(self, size: int) -> None:
         """
@@ -334,6 +336,13 @@ def finished(steps: Steps[T]) -> T:
         except StopIteration as end:
             result: T = end.value
             return result
+
+
+def _demand_named(backup: Backup, path: Path) -> None:
+    """Raise FailedPrecondition when *path* has the name of another than *backup*."""
+    named = _NAME.fullmatch(path.name)
+    if named and named[1] != backup.id:
+        raise damaged(f"it is the backup {backup.id} under another name")
 
 
 def place(directory: Path, backup_id: str) -> Path:

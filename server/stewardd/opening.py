@@ -54,11 +54,11 @@ def _unreadable(error: OSError) -> Error:
 
 
 def remove(path: Path) -> None:
-    """Remove what is at *path*, whatever it is."""
+    """Remove what is at *path*, whatever it is, if anything."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
-        path.unlink()
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -67,6 +67,8 @@ def writing() -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno in _SHORT:
+            raise _unreadable(error) from error
         full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
         why = "is full" if full else f"cannot be written: {error.strerror}"
         message = f"the disk that holds the backups {why}: nothing was done"

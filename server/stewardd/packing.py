@@ -7,7 +7,7 @@ that the slowest of those who record meanwhile waited several times as long.
 
 import json
 import os
-import select
+import selectors
 import subprocess
 import sys
 from collections.abc import Generator, Iterator
@@ -78,14 +78,16 @@ def _done_by(
 def _lines(pipe: IO[bytes]) -> Iterator[bytes]:
     """Yield each line that comes through *pipe*; an empty one when none came for a while: whoever waits may stop."""
     left = b""
-    while True:
-        if not select.select([pipe], [], [], SILENCE)[0]:
-            yield b""
-        elif data := pipe.read(_SIP):
-            *lines, left = (left + data).split(b"\n")
-            yield from lines
-        else:
-            return
+    with selectors.DefaultSelector() as selector:
+        selector.register(pipe, selectors.EVENT_READ)
+        while True:
+            if not selector.select(SILENCE):
+                yield b""
+            elif data := pipe.read(_SIP):
+                *lines, left = (left + data).split(b"\n")
+                yield from lines
+            else:
+                return
 
 
 def _read(line: bytes) -> Any:

@@ -63,8 +63,8 @@ def restore(
         if problems:
             raise damaged(problems[0])
         succession.bring_up_to_date(copy)
-        if problem := copies.misfit(copy):
-            raise damaged(problem)
+        if problems := copies.misfits(copy):
+            raise damaged(problems[0])
         if fresh:
             succession.leave_out(copy, _unknown(wanted, backups.listed(), now()))
         with store.held() as held:
@@ -77,15 +77,15 @@ def restore(
             done = Restore(now(), wanted.id, safety, wanted.epoch if fresh else store.epoch, new_epoch())
             heirlooms = () if fresh else HEIRLOOMS
             succession.take_over(copy, held, (*heirlooms, _keyed(backups.fingerprint), _noted(done)))
+            after = dict(copies.contents(copy).tables)
             store.replace(held, copy, epoch=done.epoch_after)
-            after = dict(copies.contents(store.path, shared=True).tables)
     return _restoration(wanted, before, after, done)
 
 
 def _wanted(backups: Backups, source: Path, *, store: str, foreign: bool) -> Backup:
     """Return the backup in the file *source*, which may become what that *store* holds, or any where it is ''."""
     wanted = backups.trusted(source, foreign=foreign)
-    schema.demand_known(wanted.schema_version)
+    schema.demand_known(wanted.schema_version, of="this backup")
     if not foreign and store not in ("", wanted.store):
         raise FailedPrecondition(
             "this backup is of another store: --foreign takes it all the same", reason="OTHER_STORE"

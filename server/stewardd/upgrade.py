@@ -13,15 +13,13 @@ from steward.types import Backup, BackupReason, Verification
 from stewardd.backup import Backups, finished
 from stewardd.store import copies, database, fact, schema, succession
 
-NOT_MIGRATED = "NOT_MIGRATED"
-
 
 def upgrade(store: Path, backups: Callable[[], Backups], *, now: Callable[[], datetime]) -> list[str]:
     """
     Apply what the schema of the *store*, a file that nobody uses, lacks; return the names of what was applied.
 
     A store that is not there, or belongs to no key yet, has nothing to lose, and is left to whoever opens it. Raises:
-    FailedPrecondition when it fails, for NOT_MIGRATED; the store is then what it was.
+    FailedPrecondition when it fails, Unavailable when there is no room; the store is then what it was.
     """
     if not store.exists() or not _waits(store):
         return []
@@ -39,7 +37,7 @@ def upgrade(store: Path, backups: Callable[[], Backups], *, now: Callable[[], da
 
 def _demand_sound(found: Verification) -> None:
     if not found.passed:
-        raise not_migrated(f"the store is damaged, so it was not migrated: {found.problems[0]}. Restore a backup")
+        raise FailedPrecondition(f"the store is damaged, so it was not migrated: {found.problems[0]}. Restore a backup")
 
 
 def _rehearsed(kept: Backups, made: Backup, scratch: Path) -> Path:
@@ -49,16 +47,13 @@ def _rehearsed(kept: Backups, made: Backup, scratch: Path) -> Path:
     shutil.copyfile(copy, rehearsal)
     try:
         succession.bring_up_to_date(rehearsal)
+    except OSError:  # no room
+        raise
     except Exception as error:
-        raise not_migrated(f"the migration failed on a copy, so the store is as it was: {error}") from error
+        raise FailedPrecondition(f"the migration failed on a copy, so the store is as it was: {error}") from error
     if problems := copies.complaints(rehearsal):
-        raise not_migrated(f"the migration damaged a copy, so the store is as it was: {problems[0]}")
+        raise FailedPrecondition(f"the migration damaged a copy, so the store is as it was: {problems[0]}")
     return copy
-
-
-def not_migrated(message: str) -> FailedPrecondition:
-    """Return the error that says why a store was not migrated."""
-    return FailedPrecondition(message, reason=NOT_MIGRATED)
 
 
 def _waits(store: Path) -> bool:
@@ -77,4 +72,4 @@ def migrate(store: Path, copy: Path, backup_id: str) -> list[str]:
             db.connect()
             database.pour(copy, db)
             message = f"the migration failed and was undone; the backup {backup_id} has what was before: {error}"
-            raise not_migrated(message) from error
+            raise FailedPrecondition(message) from error

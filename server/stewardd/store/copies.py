@@ -75,34 +75,39 @@ def standing(store: Path) -> Contents | None:
     """
     if not store.exists():
         return None
-    with _reading(store, shared=True) as db:
-        application_id = whose(db, store)
-    if application_id != APPLICATION_ID:
-        return None
-    found = contents(store, shared=True)
+    with _reading(store, shared=_has_log(store)) as db:
+        if whose(db, store) != APPLICATION_ID or not db.get_tables():
+            return None
+    found = contents(store, shared=_has_log(store))
     return found if found.key else None
 
 
-def misfit(path: Path) -> str:
-    """Return what is wrong with how the copy at *path*, which is up to date, is laid out; '' when nothing is."""
+def misfits(path: Path) -> list[str]:
+    """Return what is wrong with how the copy at *path*, which is up to date, is laid out."""
     with _reading(path) as db:
-        tables = schema.misfits(db)
-    return f"its table {tables[0]} is not one that a store has" if tables else ""
+        return [f"its table {name} is not one that a store has" for name in schema.misfits(db)]
 
 
 def is_damaged(store: Path) -> bool:
-    """Whether SQLite finds the file of a *store* damaged where a restore has to look."""
+    """Whether the file of a *store* that nobody uses is so damaged that a restore could not read or migrate it."""
     try:
-        contents(store, shared=True)
+        found = standing(store)
     except Unavailable as error:
         return is_damage(error.__cause__)
-    return False
+    lacking = found is not None and schema.is_older(found.schema_version)
+    return lacking and bool(complaints(store, shared=_has_log(store)))
 
 
-def complaints(path: Path) -> list[str]:
-    """Return what is wrong with the copy at *path* as a store, whatever it holds."""
+def _has_log(store: Path) -> bool:
+    """Whether a *store* that nobody uses has a log beside its file, which files have to come beside it to be read with."""
+    log = store.with_name(f"{store.name}-wal")
+    return log.exists() and log.stat().st_size > 0
+
+
+def complaints(path: Path, *, shared: bool = False) -> list[str]:
+    """Return what is wrong with the copy at *path*, or a store that is *shared*, whatever it holds."""
     try:
-        with _reading(path) as db:
+        with _reading(path, shared=shared) as db:
             return list(_complaints(db))
     except Unavailable as error:
         return [error.message]

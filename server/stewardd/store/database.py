@@ -31,6 +31,7 @@ REST = 20e-6  # s
 COMPILED = 300  # statements the writer keeps: those that append have one for each number of rows
 
 _FRESH = {  # written into the file, so once: a write on each start would need room on a full disk
+    "page_size": PAGE,
     "auto_vacuum": "INCREMENTAL",  # only takes before the first table
     "application_id": APPLICATION_ID,
 }
