@@ -99,7 +99,7 @@ def is_damaged(store: Path) -> bool:
 
 
 def _has_log(store: Path) -> bool:
-    """Whether a *store* that nobody uses has a log beside its file, which files have to come beside it to be read with."""
+    """Whether a *store* that nobody uses has a log beside its file: to read that, SQLite makes files beside it."""
     log = store.with_name(f"{store.name}-wal")
     return log.exists() and log.stat().st_size > 0
 
