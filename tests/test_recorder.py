@@ -5,9 +5,11 @@ The recorder: records without being in the way, loses nothing, and tells the tru
 import _thread
 import asyncio
 import csv
+import errno
 import io
 import json
 import math
+import os
 import signal
 import socket
 import sqlite3
@@ -21,7 +23,7 @@ from contextlib import closing, contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 import pytest
@@ -264,27 +266,23 @@ def test_what_another_left_and_is_refused_is_told_but_not_reported(tmp_path: Pat
     assert FlushReport(acknowledged=1, pending=0, spooled=0, rejected=(), dropped=0) == report
 
 
-def test_what_was_refused_before_a_kill_is_told_once(server: App, tmp_path: Path) -> None:
+def test_what_is_refused_under_one_id_is_all_told(server: App, tmp_path: Path) -> None:
     """
-    What a recorder had refused, and was killed before it removed it, the next one finds refused, and does not tell.
+    Of refused records the ids need not differ: each is told, and kept with its question.
     """
     told: list[RejectedRecord] = []
-    with Recorder(GONE, spool=tmp_path) as first:
-        for _ in range(3):
-            first.record(interaction(user_rating=7.0))
-    directory = of_target(tmp_path, GONE).rename(of_target(tmp_path, server.target))
-    (path,) = directory.glob("*.spool")
-    data = path.read_bytes()
-    for _ in range(2):
-        path.write_bytes(data)  # as it is after a kill
-        with Recorder(server.target, spool=tmp_path, on_rejected=told.append) as recorder:
-            recorder.flush()
-            while path.exists():
-                time.sleep(0.01)
-            assert 3 == recorder.counters().replay_rejected
+    for query in ("one", "other"):
+        with Recorder(GONE, spool=tmp_path) as first:
+            first.record(interaction(query=query, interaction_id="conversation"))
+    of_target(tmp_path, GONE).rename(of_target(tmp_path, server.target))
+    with Recorder(server.target, spool=tmp_path, on_rejected=told.append) as recorder:
+        recorder.flush()
+        while len(told) < 2:
+            time.sleep(0.01)
 
-    lines = [line for each in files(tmp_path) for line in each.read_text("utf-8").splitlines()]
-    assert (3, 3) == (len(told), len(lines))
+    lines = [json.loads(line) for each in files(tmp_path) for line in each.read_text("utf-8").splitlines()]
+    assert ["conversation"] * 2 == [each.interaction_id for each in told]
+    assert ["one", "other"] == sorted(each["interaction"]["query"] for each in lines)
 
 
 def test_what_no_message_can_hold_is_rejected(recorder: Recorder) -> None:
@@ -868,6 +866,31 @@ def test_what_others_left_waits_for_the_first_record_or_flush(server: App, clien
     assert 3 == len(stored(client))
 
 
+def test_what_cannot_be_read_again_is_waited_for_no_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    What a recorder has in the spool and does not get back from the disk is told as spooled, and no flush waits for it.
+    """
+
+    def fail(*_: object) -> NoReturn:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    port = free_port()
+    with Recorder(f"127.0.0.1:{port}", spool=tmp_path / "spool", retry=EAGER) as recorder:
+        recorder.record(interaction())
+        recorder.flush(timeout=0.5)
+        with monkeypatch.context() as patched, Daemon(tmp_path / "data", listen=f"127.0.0.1:{port}"):
+            patched.setattr(Segment, "read", fail)
+            recorder.record(interaction())
+            while recorder.counters().acknowledged < 1 or not recorder.counters().spool_error:
+                time.sleep(0.01)
+            began = time.monotonic()
+            flushed, closed = recorder.flush(60), recorder.close(60)
+            took = time.monotonic() - began
+
+    assert [FlushReport(acknowledged=1, pending=0, spooled=1, rejected=(), dropped=0)] * 2 == [flushed, closed]
+    assert took < 30
+
+
 def test_a_spool_that_cannot_be_read_does_not_keep_a_recorder_from_opening(server: App, tmp_path: Path) -> None:
     """
     Where the spool's directory is none, the recorder opens and sends all the same, and tells that.
@@ -1037,6 +1060,61 @@ def test_without_a_thread_what_is_recorded_waits_for_one(
 
     assert (1, 2, 0) == (meanwhile.pending, report.acknowledged, report.pending)
     assert sorted([first, second]) == stored(client)
+
+
+def test_without_a_thread_a_flush_gets_one(recorder: Recorder, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Once one is to be had again, whoever asks next has what waits sent.
+    """
+    refuse_threads(monkeypatch)
+    recorded = recorder.record(interaction())
+    monkeypatch.undo()
+    report = recorder.flush()
+
+    assert (1, [recorded]) == (report.acknowledged, stored(client))
+
+
+def test_without_a_thread_one_close_does_its_work_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Several at once leave on disk what they say they did, and wait for nothing that cannot come.
+    """
+    refuse_threads(monkeypatch)
+    recorder = Recorder(GONE, spool=tmp_path)
+    for _ in range(20_000):
+        recorder.record(interaction())
+    both = threading.Barrier(2)
+
+    def close() -> FlushReport:
+        both.wait()
+        return recorder.close(60)
+
+    began = time.monotonic()
+    with ThreadPoolExecutor() as pool:
+        reports = [each.result() for each in [pool.submit(close) for _ in range(2)]]
+    took = time.monotonic() - began
+    found = [Segment.adopt(each) for each in files(tmp_path)]
+    numbers = [number for each in found if each for number, _ in each.read(20_000, 1 << 30)[0]]
+    for each in found:
+        if each:
+            each.release()
+
+    assert [FlushReport(acknowledged=0, pending=0, spooled=20_000, rejected=(), dropped=0)] * 2 == reports
+    assert list(range(1, 20_001)) == sorted(numbers)
+    assert took < 40
+
+
+def test_without_a_thread_and_a_spool_a_close_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    What it has is lost whatever it waits for.
+    """
+    refuse_threads(monkeypatch)
+    recorder = Recorder(GONE, spool=False)
+    recorder.record(interaction())
+    began = time.monotonic()
+    report = recorder.close(60)
+
+    assert 1 == report.dropped
+    assert time.monotonic() - began < 30
 
 
 def test_without_a_thread_a_close_does_its_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

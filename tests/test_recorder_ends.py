@@ -446,6 +446,32 @@ worker.start(); worker.join(); sys.exit(worker.exitcode)
     assert (51, 0) == (stored(daemon, tmp_path), spooled(tmp_path))
 
 
+def test_a_parent_sends_what_its_children_may_not(daemon: Daemon, tmp_path: Path) -> None:
+    """
+    Also one that records nothing itself, and had its connection for something else.
+    """
+    script = """
+from steward import Client
+from steward.recording import sender
+sender.LOOK = 0.2
+with Client(target) as client: client.get_summary()
+recorder = Recorder(target, spool=spool)
+read, write = os.pipe()
+if os.fork() == 0:
+    recorder.record(**FIELDS)
+    os.write(write, b"%d" % recorder.flush(5).spooled)
+    recorder.close()
+    os._exit(0)
+say(os.read(read, 1).decode())
+while recorder.counters().replayed < 1: time.sleep(0.02)
+os.wait()
+recorder.close()
+"""
+
+    assert (0, ["1"]) == run(script, daemon.target, tmp_path)
+    assert (1, 0) == (stored(daemon, tmp_path), spooled(tmp_path))
+
+
 @pytest.mark.parametrize("runner", ["asyncio.run", "uvloop.run"])
 def test_the_async_twin_runs_on_either_loop(daemon: Daemon, tmp_path: Path, runner: str) -> None:
     """

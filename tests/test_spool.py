@@ -107,6 +107,34 @@ def test_one_batch_is_replayed_at_a_time(tmp_path: Path) -> None:
     assert spool.next(1, 100) is not None
 
 
+def test_what_the_disk_takes_none_of_leaves_no_file(tmp_path: Path) -> None:
+    """
+    However often it is tried to keep what was refused, nothing empty is left, and later it is there.
+    """
+    script = """
+import resource, signal, sys
+from pathlib import Path
+from steward.recording.rejected import Rejected
+from tests.samples import interaction
+spool = Path(sys.argv[1])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+part = Rejected(spool, limit=10_000)
+def files(): return [each.stat().st_size > 0 for each in (spool / "rejected").iterdir()]
+part.add(interaction(), "it was bad")
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+for _ in range(5): part.write()
+print(files(), bool(part.error))
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+part.write()
+print(files(), part.error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert ["[] True", "[True] "] == done.stdout.splitlines()
+
+
 def test_what_is_set_aside_is_settled_later(tmp_path: Path) -> None:
     """
     The next go on meanwhile, ten times; a file goes when all in it is settled, and none before.
@@ -443,6 +471,9 @@ def test_what_cannot_be_read_keeps_no_other_back(tmp_path: Path, monkeypatch: py
     assert ([4], False) == (rest, spool.waiting)
     assert [path] == list(tmp_path.iterdir())
     assert f"{os.strerror(errno.EIO)}: {path}" == spool.read_error
+    path.unlink()  # as another recorder does that could read it
+    spool.adopt()
+    assert spool.trouble == ""
 
 
 HEADER = {"format": 1, "recorder_id": OTHER.id, "recorder_name": "there"}
@@ -650,7 +681,7 @@ def test_the_spool_is_listed_replayed_and_gone(server: App, client: Client, tmp_
     sent = steward(server, "spool", "replay", *where, "--of", GONE)
 
     assert (GONE, "waiting", 5) == (file["target"], file["state"], file["records"])
-    assert {"replayed": 5, "rejected": 0, "left": 0, "damaged_bytes": 0} == sent
+    assert {"replayed": 5, "rejected": 0, "left": 0, "unread_bytes": 0} == sent
     assert 5 == sum(1 for _ in client.list_interactions())
     assert {"files": []} == run_json("spool", "list", *where)
 
@@ -674,7 +705,7 @@ def test_a_replay_says_what_was_refused(server: App, client: Client, tmp_path: P
     sent = steward(server, "spool", "replay", *where, "--of", GONE)
     (kept,) = run_json("spool", "list", *where)["files"]
 
-    assert {"replayed": 2, "rejected": 1, "left": 0, "damaged_bytes": 0} == sent
+    assert {"replayed": 2, "rejected": 1, "left": 0, "unread_bytes": 0} == sent
     assert ("rejected", 1) == (kept["state"], kept["records"])
     assert 2 == sum(1 for _ in client.list_interactions())
 
@@ -703,7 +734,7 @@ def test_what_a_recorder_is_at_work_on_is_left_alone(server: App, tmp_path: Path
         gone = steward(server, "spool", "purge", *where, "--yes")
         (file,) = run_json("spool", "list", *where[:2])["files"]
 
-    assert {"replayed": 0, "rejected": 0, "left": 1, "damaged_bytes": 0} == sent
+    assert {"replayed": 0, "rejected": 0, "left": 1, "unread_bytes": 0} == sent
     assert {"deleted": []} == gone
     assert ("held", 1) == (file["state"], file["records"])
 
@@ -771,5 +802,5 @@ def test_what_is_damaged_is_not_counted_as_records(server: App, tmp_path: Path) 
     sent = steward(server, "spool", "replay", *where, "--of", GONE)
     (file,) = run_json("spool", "list", *where)["files"]
 
-    assert {"replayed": 2, "rejected": 0, "left": 0, "damaged_bytes": len(data)} == sent
+    assert {"replayed": 2, "rejected": 0, "left": 0, "unread_bytes": len(data)} == sent
     assert ("damaged", None, len(data)) == (file["state"], file["records"], file["stored_bytes"])

@@ -74,6 +74,11 @@ def stranded() -> bool:
     return _used_in not in (None, os.getpid())
 
 
+def used() -> bool:
+    """Whether this process has used gRPC, so that its children may not."""
+    return _used_in == os.getpid()
+
+
 def channel(address: str) -> grpc.Channel:
     """Return a channel for a synchronous client."""
     _use()

@@ -17,6 +17,7 @@ from steward.recording.commands import Close, Reply, Rest, Save, Sign
 from steward.recording.intake import Intake
 from steward.recording.sender import Sender, Settings
 from steward.recording.spool import Spool
+from steward.transport import used
 from steward.types import FlushReport, Overflow, RecorderCounters, RejectedRecord
 
 MARGIN = 0.2  # of the time to close in, kept for the spool
@@ -83,7 +84,7 @@ class Core:
         """Whether there is something to flush: what the thread has, or what is in the spool, which gets one then."""
         if self.intake.thread is not None or self.intake.closed:
             return not self.quiet
-        return self._sender.spool is not None and not self._sender.spool.empty
+        return bool(self.intake.queue) or (self._sender.spool is not None and not self._sender.spool.empty)
 
     @property
     def replaying(self) -> bool:
@@ -119,11 +120,13 @@ class Core:
 
     def wait_closed(self, deadline: float) -> None:
         """Wait until it is closed, or the *deadline* has passed."""
+        with self.intake.standing_in() as alone:
+            if alone:  # no thread was to be had, as when an interpreter ends
+                self._sender.strand()  # gRPC needs threads
+                self.intake.commands.put(Close(time.monotonic()))  # which leaves nothing to wait for
+                self._run()
         thread = self.intake.thread
-        if thread is None and self.intake.queue:  # no thread was to be had, as when an interpreter ends
-            self._sender.strand()  # gRPC needs threads
-            self._run()
-        elif thread is not None:
+        if thread is not None:
             with suppress(RuntimeError):  # a signal came while it was started
                 thread.join(max(deadline - time.monotonic(), 0.0) + GRACE)
         self._forget_if_quiet()
@@ -149,9 +152,11 @@ class Core:
             self.intake.ask(Rest, deadline - time.monotonic())
 
     def after_fork_in_parent(self) -> None:
-        """Go on."""
+        """Go on; and where the child may not connect, see to what it spools."""
         if not self.quiet:
             self.intake.tell(Sign.WAKE)
+        elif used() and self._sender.spool is not None and not self.intake.closed:
+            self.intake.tell(Sign.LOOK)
 
     def after_fork_in_child(self) -> None:
         """Begin anew: what the parent was handed is the parent's. What it closed is closed here too."""

@@ -8,7 +8,8 @@ that does the same. So there are only appends to deques and SimpleQueues, which 
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -137,6 +138,23 @@ class Intake:
                     self._thread.start()
                 except RuntimeError:
                     self._thread, self.idle = None, True
+
+    @contextmanager
+    def standing_in(self) -> Iterator[bool]:
+        """
+        Have the caller be the thread where none was to be had and there is something to do; say whether he is.
+
+        Whoever else closes waits for that.
+        """
+        with self._lock:
+            alone = self._thread is None and bool(self.queue) and not self.ended
+            if alone:
+                self._thread = threading.current_thread()
+            try:
+                yield alone
+            finally:
+                if alone:
+                    self._thread = None
 
     @property
     def thread(self) -> threading.Thread | None:

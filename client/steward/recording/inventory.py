@@ -47,7 +47,7 @@ class Replay:
     replayed: int  # acknowledged
     rejected: int  # refused for good; they are in the rejected part now
     left: int  # records that are still there
-    damaged_bytes: int  # of files that are still there, as not all in them can be read
+    unread_bytes: int  # of files that are still there, as they are damaged, of a newer version, or cannot be read
 
 
 def listed(directory: Path) -> list[SpoolFile]:
@@ -154,7 +154,7 @@ def replay(directory: Path, *, of: str, to: str, timeout: float) -> Replay:
         replayed=found.replayed,
         rejected=found.replay_rejected,
         left=left,
-        damaged_bytes=sum(each.stored_bytes for each in files if each.state == "damaged"),
+        unread_bytes=sum(each.stored_bytes for each in files if each.records is None),
     )
 
 

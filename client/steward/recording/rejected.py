@@ -7,7 +7,6 @@ begins another when that is large.
 
 import json
 import os
-import time
 from collections import deque
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +17,6 @@ from steward.recording.batches import plain
 from steward.types import Interaction
 
 REJECTED = "rejected"  # the directory
-LOOK = 1.0  # s between looks at what is there
 FILES = 8  # that it has when it is full of large ones: with the oldest so much of it goes
 
 
@@ -32,9 +30,6 @@ class Rejected:
         self._directory = spool / REJECTED
         self._limit = limit
         self._lines: deque[bytes] = deque()  # not written yet
-        self._ids: set[str] = set()  # of what is there, as far as that was looked at
-        self._look_at = 0.0  # s, monotonic
-        self._looked: dict[Path, int] = {}  # up to which byte of which file
         self._path: Path | None = None  # of the file that is added to
 
     def add(self, interaction: Interaction, reason: str) -> None:
@@ -45,30 +40,6 @@ class Rejected:
             "interaction": plain(interaction),
         }
         self._lines.append((json.dumps(line) + "\n").encode())
-
-    def has(self, interaction_id: str) -> bool:
-        """Whether *interaction_id* was there a second ago: another recorder had it refused before it was killed."""
-        now = time.monotonic()
-        if self._look_at <= now:
-            self._look_at = now + LOOK
-            try:
-                for path in kept(self._spool):
-                    self._look(path)
-            except OSError as error:
-                self.error = str(error)
-        return interaction_id in self._ids
-
-    def _look(self, path: Path) -> None:
-        """Take note of the ids in *path* that came since it was looked at last. Raises: OSError."""
-        before = self._looked.get(path, 0)
-        if size_of(path) <= before:
-            return
-        with path.open("rb") as file:
-            file.seek(before)
-            for line in file:
-                if line.endswith(b"\n"):
-                    self._looked[path] = self._looked.get(path, 0) + len(line)
-                    self._ids.add(_id(line))
 
     def write(self) -> None:
         """Bring all that was added to the disk, as far as there is room for it; what fails is tried again next time."""
@@ -129,7 +100,10 @@ class Rejected:
                 rest = rest[os.write(fd, rest) :]
             os.fsync(fd)
         except OSError:
-            os.ftruncate(fd, size)
+            if size:
+                os.ftruncate(fd, size)
+            else:
+                self._path.unlink(missing_ok=True)
             raise
         finally:
             os.close(fd)
@@ -138,11 +112,3 @@ class Rejected:
 def kept(spool: Path) -> list[Path]:
     """Return the files in the directory *spool* of a target that hold what was refused, the oldest first."""
     return sorted(files_in(spool / REJECTED))
-
-
-def _id(line: bytes) -> str:
-    """Return the id of the interaction in *line*; nothing, where a person wrote something else there."""
-    try:
-        return str(json.loads(line)["interaction"]["interaction_id"])
-    except (ValueError, LookupError, TypeError):
-        return ""

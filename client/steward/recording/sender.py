@@ -396,14 +396,12 @@ class Sender:
             self.spool.forget(number for number, _ in batch.records)
 
     def _refuse(self, number: int, interaction: Interaction, error: errors.Error, *, own: bool) -> None:
-        """Tell, once, that *interaction* is refused for good; not again what another told before it was killed."""
+        """Tell, once, that *interaction* is refused for good."""
         rejected = RejectedRecord(interaction.interaction_id, batches.why(error))
         if own:
             self.tally.refused += 1
             self.tally.rejected.append(rejected)
         if self.spool is not None:
-            if not own and self.spool.has_rejected(rejected.interaction_id):
-                return
             self.spool.reject(interaction, rejected.reason)
         if own and number in self._claims:
             self._claims.pop(number).reply(error)
@@ -436,8 +434,9 @@ class Sender:
         if self.spool is not None:
             self.spool.write_rejected()
         full = self.spool is None or bool(self.spool.error)
-        safe = self._stranded and self._saved
-        self._waiters.report(now, self._report, inherited=self.spool is not None and self.spool.waiting, safe=safe)
+        waiting = self.spool is not None and self.spool.waiting
+        safe = self._saved and (self._stranded or not (self._flying or waiting))
+        self._waiters.report(now, self._report, inherited=waiting, safe=safe)
         self._waiters.make_room(room=self.intake.has_room, full=full)
         self._waiters.save(self._saved_up_to, full=full)
 
@@ -462,7 +461,8 @@ class Sender:
         now = time.monotonic()
         if self._closing is None or self._closing.deadline <= now:
             return self._closing is not None
-        left = self.tally.spooled or self._numbers.telling(self.intake.lost.total())
+        readable = self.spool is not None and self.spool.waiting
+        left = (readable and self.tally.spooled) or self._numbers.telling(self.intake.lost.total())
         only_suspects = bool(self._suspects) and not self._flying and not self._again
         return self._saved and (not left or self._failures > 0 or self._doubted(now) or only_suspects)
 

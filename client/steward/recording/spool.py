@@ -194,6 +194,7 @@ class Spool:
         except OSError as error:
             self.read_error = _words(error)
             return
+        self._given_up.intersection_update(there)
         if not self._given_up:
             self.read_error = ""
         passed_over = self._given_up.union(each.path for each in self._held())
@@ -213,10 +214,6 @@ class Spool:
     def reject(self, interaction: Interaction, reason: str) -> None:
         """Keep *interaction*, which is refused for good, with the *reason*; `write_rejected` brings it to the disk."""
         self._rejected.add(interaction, reason)
-
-    def has_rejected(self, interaction_id: str) -> bool:
-        """Whether *interaction_id* was refused before, and kept."""
-        return self._rejected.has(interaction_id)
 
     def write_rejected(self) -> None:
         """Bring what was refused to the disk."""
