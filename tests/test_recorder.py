@@ -184,7 +184,7 @@ def test_who_waits_no_more_is_forgotten(tmp_path: Path) -> None:
             with pytest.raises(DeadlineExceeded):
                 recorder.record_now(interaction(), timeout=0.01)
         spooled = recorder.flush(timeout=0.5).spooled
-        kept = recorder._core._sender._claims  # noqa: SLF001 -- nothing else tells
+        kept = recorder._core._sender._claims._waiting  # noqa: SLF001 -- nothing else tells
 
     assert (20, {}) == (spooled, kept)
 

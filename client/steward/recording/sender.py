@@ -5,7 +5,6 @@ It looks into the queue `max_age` after something came into it, or when a batch 
 does not answer, what is in the queue goes into the spool; so it does where a fork left gRPC unusable.
 """
 
-import _thread
 import logging
 import math
 import time
@@ -17,18 +16,20 @@ from typing import Any
 
 import grpc
 
-from steward import codec, errors
+from steward import errors
 from steward.recording import batches
 from steward.recording.batches import Batch, Life, Record
-from steward.recording.commands import Claim, Close, Command, Flush, Reply, Rest, Room, Save, Sign
+from steward.recording.claims import Claims
+from steward.recording.commands import Close, Command, Flush, Reply, Rest, Room, Save, Sign
 from steward.recording.intake import LONGEST, Intake
+from steward.recording.line import Line
 from steward.recording.numbers import Numbers
 from steward.recording.spool import Spool
 from steward.recording.suspects import Suspects
 from steward.recording.tally import Tally
 from steward.recording.waiters import Waiters
-from steward.transport import Retry, channel, stranded
-from steward.types import FlushReport, Interaction, Receipt, RejectedRecord
+from steward.transport import Retry, stranded
+from steward.types import FlushReport, Interaction, RejectedRecord
 from steward.v1.ingest_pb2 import RecordInteractionsResponse
 
 IN_FLIGHT = 3  # calls at once
@@ -65,12 +66,11 @@ class Sender:
         self._settings = settings
         self._life = life
         self._told = told
-        self._channel: grpc.Channel | None = None
-        self._record: Any = None  # the RPC
+        self._line = Line(settings.target, timeout=settings.timeout)
         self._flying: dict[Any, Batch] = {}
         self._again: deque[Batch] = deque()  # to be sent before anything else
         self._suspects = Suspects(settings.retry)
-        self._claims: dict[int, Claim] = {}  # who waits for the receipt of which number
+        self._claims = Claims()
         self._waiters = Waiters()
         self._closing: Close | None = None
         self._numbers = Numbers(life)
@@ -212,23 +212,15 @@ class Sender:
     def _launch(self) -> None:
         """Send as much at once as may be, one batch of the spool among it."""
         while len(self._flying) < self._most and (batch := self._next()) is not None:
+            batch.sent_at = time.monotonic()
+            numbering = self._numbers.of(batch, queued=len(self.intake.queue))
             try:
-                call = self._call(batch)
+                call = self._line.call(batches.request(batch, numbering))
             except Exception as error:  # noqa: BLE001 -- whatever it is, the batch is ours still
                 self._failed(batch, errors.Unavailable(f"no call can be made: {error}"))
                 return
             self._flying[call] = batch
             call.add_done_callback(self.intake.commands.put)
-
-    def _call(self, batch: Batch) -> Any:
-        """Send *batch*; return its call. Raises: RuntimeError when no thread is to be had."""
-        # Asked first, as an interpreter that ends gives none, and a channel whose own did not start never closes.
-        _thread.start_new_thread(int, ())
-        if self._channel is None:
-            self._connect()
-        batch.sent_at = time.monotonic()
-        numbering = self._numbers.of(batch, queued=len(self.intake.queue))
-        return self._record.future(batches.request(batch, numbering), timeout=self._settings.timeout)
 
     def _next(self) -> Batch | None:
         """Return what is to be sent next, if anything."""
@@ -276,7 +268,7 @@ class Sender:
             self.tally.number += 1
             number = self._numbers.next()
             if claim is not None:
-                self._claims[number] = claim
+                self._claims.add(number, claim)
             try:
                 data = batches.message(interaction, at)
             except errors.InvalidArgument as error:
@@ -294,8 +286,7 @@ class Sender:
 
     def _save(self, *, flying: bool, queued: bool) -> bool:
         """Put into the spool what waits, and what is *flying*, and some of what is *queued*; whether it took that."""
-        now = time.monotonic()
-        self._claims = {number: each for number, each in self._claims.items() if now < each.deadline}
+        self._claims.forget(time.monotonic())
         if self.spool is None:
             return False
         if flying:
@@ -371,10 +362,8 @@ class Sender:
     def _answered(self, batch: Batch, response: RecordInteractionsResponse, refused: dict[int, errors.Error]) -> None:
         self._failures, self._retry_at, self.tally.last_error = 0, 0.0, ""
         self._finish(batch, refused)
-        if self._claims:
-            for (number, _), outcome in zip(batch.records, response.outcomes, strict=True):
-                if number in self._claims and batch.life is self._life and outcome.HasField("receipt"):
-                    self._claims.pop(number).reply(codec.decode(Receipt, outcome.receipt))
+        if batch.life is self._life:
+            self._claims.grant(batch, response)
 
     def _finish(self, batch: Batch, refused: dict[int, errors.Error]) -> None:
         """Count *batch* as acknowledged, except for what is *refused*, by the index."""
@@ -403,8 +392,8 @@ class Sender:
             self.tally.rejected.append(rejected)
         if self.spool is not None:
             self.spool.reject(interaction, rejected.reason)
-        if own and number in self._claims:
-            self._claims.pop(number).reply(error)
+        if own:
+            self._claims.refuse(number, error)
         if self._told is not None:
             try:
                 self._told(rejected)
@@ -503,22 +492,12 @@ class Sender:
         if self.spool is not None:
             self.spool.close(settled=not self.tally.spooled)
         self._leave_numbers()
-        gone = errors.Cancelled("the recorder was closed before a receipt came")
-        for claim in self._claims.values():
-            claim.reply(gone)
-
-    def _connect(self) -> None:
-        self._channel = channel(self._settings.target)
-        self._record = self._channel.unary_unary(
-            batches.METHOD, response_deserializer=RecordInteractionsResponse.FromString
-        )
+        self._claims.end()
 
     def _disconnect(self) -> None:
         """Let go of the connection; what is under way is to be sent again."""
         self._land()
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = self._record = None
+        self._line.close()
 
     def _land(self) -> None:
         """Wait for no answer any more; what is under way is to be sent again."""
