@@ -53,7 +53,7 @@ bench-rivals: setup ## a record beside Langfuse and Arize Phoenix; once, install
 	@$(BIN)/python -m tests.benchmarks.rivals
 
 faults: setup ## the long fault tests: some hundred cycles each of kill -9, cuts and full disks under load
-	@STEWARD_FAULT_CYCLES=100 $(BIN)/python -m pytest tests/faults tests/test_backup_policy.py -q -s -p no:randomly --timeout=3600
+	@STEWARD_FAULT_CYCLES=100 STEWARD_RECORDERS=10000 $(BIN)/python -m pytest tests/faults tests/test_backup_policy.py tests/test_recorder_ends.py -q -s -p no:randomly --timeout=3600
 
 lock: ## take the newest dependencies into .ci/constraints.txt
 	@rm -rf build/lock && $(PYTHON) -m venv build/lock

@@ -47,11 +47,11 @@ def started(script: str, target: str, spool: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True)
 
 
-def run(script: str, target: str, spool: Path) -> tuple[int, list[str]]:
-    """Run the lines of *script* to their end; return the exit code, and what they said."""
+def run(script: str, target: str, spool: Path, *, timeout: float = 60) -> tuple[int, list[str]]:
+    """Run the lines of *script* to their end, within *timeout* seconds; return the exit code, and what they said."""
     with started(script, target, spool) as process:
         try:
-            output, _ = process.communicate(timeout=60)
+            output, _ = process.communicate(timeout=timeout)
         finally:  # what it forked and hangs holds its output open
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -542,6 +542,7 @@ def test_every_worker_of_gunicorn_records(daemon: Daemon, tmp_path: Path) -> Non
     assert (11 + 10 * requests, 0) == (stored(daemon, tmp_path), spooled(tmp_path))
 
 
+@pytest.mark.timeout(3600)
 def test_many_recorders_opened_and_closed_leave_nothing(daemon: Daemon, tmp_path: Path) -> None:
     """
     Threads, files and memory are flat, however many recorders there were, each of which sent something.
@@ -568,7 +569,7 @@ while any(more()) and time.monotonic() < deadline:  # it lets go of a connection
 print(*more(), sep="\\n"); say((after[2] - before[2]) // 1024)
 """
 
-    code, said = run(script, daemon.target, tmp_path)
+    code, said = run(script, daemon.target, tmp_path, timeout=60 + MANY / 20)
 
     assert 0 == code
     assert max(map(int, said[:2])) <= 0  # or less, where gRPC had not let go of all before
