@@ -115,6 +115,21 @@ def test_what_cannot_be_migrated_can_be_replaced(data: Path, tmp_path: Path) -> 
     assert f"what was before is {data / 'steward.db'}.damaged-1, which is damaged" in done[1]
 
 
+def test_a_store_in_another_programs_hands_is_not_replaced(data: Path, tmp_path: Path) -> None:
+    """
+    That it cannot be opened at the moment says nothing of what is in it.
+    """
+    backup_id = downloaded(data, tmp_path / "copy")
+
+    with closing(sqlite3.connect(data / "steward.db", isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode=DELETE")
+        other.execute("BEGIN EXCLUSIVE")
+        code, _, said = restore(backup_id, "--data", str(data), "--yes")
+
+    assert (1, True) == (code, "locked" in said)
+    assert [] == list(data.glob("*.damaged*"))
+
+
 def test_a_newer_store_is_not_replaced(data: Path, tmp_path: Path) -> None:
     """
     Nor does a dry run say what would become of it.

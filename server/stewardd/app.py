@@ -28,7 +28,7 @@ from stewardd.rpc.server import Server
 from stewardd.store import FILE, Store, copies, refuse_old_sqlite, schema, succession
 from stewardd.store.facts import demand_key
 from stewardd.telemetry import Telemetry
-from stewardd.upgrade import upgrade
+from stewardd.upgrade import NOT_MIGRATED, upgrade
 
 GARBAGE_AFTER = 20_000  # objects: a batch makes thousands, none in cycles, and looking for those held it up
 
@@ -199,7 +199,9 @@ def _migrated(config: Config, telemetry: Telemetry) -> Store | None:
     """Open the store of *config*, brought up to date; None when that fails because of what is in it."""
     try:
         return _opened(config, telemetry)[0]
-    except FailedPrecondition:
+    except FailedPrecondition as error:
+        if error.reason != NOT_MIGRATED:
+            raise
         return None
 
 

@@ -306,8 +306,8 @@ class Backups:
 
         To fill that would have records refused meanwhile, so a quarter more is to be left.
         """
-        usage, apart = shutil.disk_usage(self._directory), self._directory.stat().st_dev
-        if self._directory.parent.stat().st_dev == apart and usage.free < size + size // 4:
+        shared = self._directory.stat().st_dev == self._directory.parent.stat().st_dev
+        if shared and shutil.disk_usage(self._directory).free < size + size // 4:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _path(self, key: str) -> Path:

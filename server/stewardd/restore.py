@@ -148,8 +148,8 @@ def _settings(store: SqliteDatabase, copy: SqliteDatabase) -> None:
         put(copy, name, fact(store, name) or "")
 
 
-# Tables of what was set, and of what happened to the store rather than in what it records.
 OWN = {"meta", "schema_migration"}  # tables of what a store knows of itself, which nobody loses or gains
+# Tables of what was set, and of what happened to the store rather than in what it records.
 STAYING = {"alert_rule": AlertRule, "alert": Alert, "restore": Restores}
 HEIRLOOMS: tuple[succession.Heirloom, ...] = (_identity, _settings, *map(succession.stays, STAYING.values()))
 

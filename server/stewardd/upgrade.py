@@ -13,13 +13,16 @@ from steward.types import Backup, BackupReason, Verification
 from stewardd.backup import Backups, finished
 from stewardd.store import copies, database, fact, schema, succession
 
+NOT_MIGRATED = "NOT_MIGRATED"
+
 
 def upgrade(store: Path, backups: Callable[[], Backups], *, now: Callable[[], datetime]) -> list[str]:
     """
     Apply what the schema of the *store*, a file that nobody uses, lacks; return the names of what was applied.
 
     A store that is not there, or belongs to no key yet, has nothing to lose, and is left to whoever opens it. Raises:
-    FailedPrecondition when it fails, Unavailable when there is no room; the store is then what it was.
+    FailedPrecondition when it fails, for NOT_MIGRATED where that is because of what is in the store; Unavailable when
+    there is no room. The store is then what it was.
     """
     if not store.exists() or not _waits(store):
         return []
@@ -37,7 +40,7 @@ def upgrade(store: Path, backups: Callable[[], Backups], *, now: Callable[[], da
 
 def _demand_sound(found: Verification) -> None:
     if not found.passed:
-        raise FailedPrecondition(f"the store is damaged, so it was not migrated: {found.problems[0]}. Restore a backup")
+        raise _not_migrated(f"the store is damaged, so it was not migrated: {found.problems[0]}. Restore a backup")
 
 
 def _rehearsed(kept: Backups, made: Backup, scratch: Path) -> Path:
@@ -50,9 +53,9 @@ def _rehearsed(kept: Backups, made: Backup, scratch: Path) -> Path:
     except OSError:  # no room
         raise
     except Exception as error:
-        raise FailedPrecondition(f"the migration failed on a copy, so the store is as it was: {error}") from error
+        raise _not_migrated(f"the migration failed on a copy, so the store is as it was: {error}") from error
     if problems := copies.complaints(rehearsal):
-        raise FailedPrecondition(f"the migration damaged a copy, so the store is as it was: {problems[0]}")
+        raise _not_migrated(f"the migration damaged a copy, so the store is as it was: {problems[0]}")
     return copy
 
 
@@ -60,6 +63,10 @@ def _waits(store: Path) -> bool:
     """Whether the *store* belongs to a key, and lacks something that can be applied."""
     with closing(database.open_writer(store)) as db, database.unreadable(store):
         return schema.lacks(db) and fact(db, "key") is not None
+
+
+def _not_migrated(message: str) -> FailedPrecondition:
+    return FailedPrecondition(message, reason=NOT_MIGRATED)
 
 
 def migrate(store: Path, copy: Path, backup_id: str) -> list[str]:
