@@ -880,14 +880,16 @@ def test_what_cannot_be_read_again_is_waited_for_no_longer(tmp_path: Path, monke
         recorder.flush(timeout=0.5)
         with monkeypatch.context() as patched, Daemon(tmp_path / "data", listen=f"127.0.0.1:{port}"):
             patched.setattr(Segment, "read", fail)
-            recorder.record(interaction())
             while recorder.counters().acknowledged < 1 or not recorder.counters().spool_error:
-                time.sleep(0.01)
-            began = time.monotonic()
+                recorder.record(interaction())  # which goes into the spool too until the recorder knows of the server
+                recorder.flush(0.1)
+            recorded, began = recorder.counters().recorded, time.monotonic()
             flushed, closed = recorder.flush(60), recorder.close(60)
             took = time.monotonic() - began
 
-    assert [FlushReport(acknowledged=1, pending=0, spooled=1, rejected=(), dropped=0)] * 2 == [flushed, closed]
+    assert flushed == closed
+    assert (recorded, 0, 0) == (flushed.acknowledged + flushed.spooled, flushed.pending, flushed.dropped)
+    assert flushed.spooled >= 1
     assert took < 30
 
 
