@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from steward import ids
-from steward.disk import sync_directory
+from steward.disk import make_directory, sync_directory
 from steward.errors import FailedPrecondition, InvalidArgument, NotFound
 from steward.types import (
     Backup,
@@ -318,9 +318,7 @@ class Backups:
         """Have a directory for what is under way. Raises: Unavailable when there is no room for it."""
         place = self._directory / f"{key}{_SCRATCH}"
         with writing():
-            if not self._directory.exists():
-                self._directory.mkdir(mode=0o700)
-                sync_directory(self._directory.parent)
+            make_directory(self._directory)
             place.mkdir(mode=0o700)
             try:
                 yield place

@@ -89,7 +89,7 @@ class Core:
     @property
     def replaying(self) -> bool:
         """Whether anything in the spool is to be sent, its own or what it took over."""
-        return self._sender.spool is not None and self._sender.spool.waiting
+        return self._sender.replaying
 
     def report(self) -> FlushReport:
         """Return what became of all that was recorded."""

@@ -136,6 +136,11 @@ class Sender:
         return self._retry_at if waits or tells else max(self._suspects.first_at, self._retry_at)
 
     @property
+    def replaying(self) -> bool:
+        """Whether anything in the spool is to be sent, its own or what it took over."""
+        return self.spool is not None and self.spool.waiting
+
+    @property
     def _most(self) -> int:
         """How many calls may be under way: only one while the server seems away."""
         return 1 if self._failures else IN_FLIGHT
@@ -423,9 +428,8 @@ class Sender:
         if self.spool is not None:
             self.spool.write_rejected()
         full = self.spool is None or bool(self.spool.error)
-        waiting = self.spool is not None and self.spool.waiting
-        safe = self._saved and (self._stranded or not (self._flying or waiting))
-        self._waiters.report(now, self._report, inherited=waiting, safe=safe)
+        safe = self._saved and (self._stranded or not (self._flying or self.replaying))
+        self._waiters.report(now, self._report, inherited=self.replaying, safe=safe)
         self._waiters.make_room(room=self.intake.has_room, full=full)
         self._waiters.save(self._saved_up_to, full=full)
 
@@ -450,8 +454,7 @@ class Sender:
         now = time.monotonic()
         if self._closing is None or self._closing.deadline <= now:
             return self._closing is not None
-        readable = self.spool is not None and self.spool.waiting
-        left = (readable and self.tally.spooled) or self._numbers.telling(self.intake.lost.total())
+        left = (self.replaying and self.tally.spooled) or self._numbers.telling(self.intake.lost.total())
         only_suspects = bool(self._suspects) and not self._flying and not self._again
         return self._saved and (not left or self._failures > 0 or self._doubted(now) or only_suspects)
 
